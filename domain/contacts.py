@@ -1,0 +1,158 @@
+"""Contacts: the people an app talks to."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, TypedDict
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.errors import Conflict, Invalid, NotFound
+from core.ids import new_id
+from domain import checks, facts
+from domain.pages import Page, PageRequest, page
+from domain.principals import Principal
+from models.contacts import Contact
+from models.facts import FactKind
+
+LIST_MOST = 20
+TAGS_MOST = 50
+
+
+class ContactFields(TypedDict, total=False):
+    """What can be said of a contact; a key that is absent is left as it is, None clears."""
+
+    external_id: str | None
+    name: str | None
+    emails: list[str] | None
+    phones: list[str] | None
+    locale: str | None
+    time_zone: str | None
+    country: str | None
+    plan: str | None
+    tags: list[str] | None
+    attributes: dict[str, Any] | None
+
+
+def clean(fields: ContactFields) -> dict[str, Any]:
+    """The fields as they are stored: trimmed, e-mails lower-cased, phones in E.164, tags without doubles.
+
+    Raises:
+        Invalid: a field breaks its rule; names it.
+    """
+    country = checks.country(fields.get("country"), "country")
+    cleaned: dict[str, Any] = {
+        "external_id": checks.optional_text(fields.get("external_id"), "externalId", most=200),
+        "name": checks.optional_text(fields.get("name"), "name", most=200) or "",
+        "emails": _each(fields.get("emails"), "emails", checks.email),
+        "phones": _each(fields.get("phones"), "phones", lambda value, at: checks.phone(value, at, country)),
+        "locale": checks.locale(fields.get("locale"), "locale"),
+        "time_zone": checks.time_zone(fields.get("time_zone"), "timeZone"),
+        "country": country,
+        "plan": checks.optional_text(fields.get("plan"), "plan", most=100),
+        "tags": _each(fields.get("tags"), "tags", lambda value, at: checks.text(value, at, most=50), most=TAGS_MOST),
+        "attributes": checks.json_object(fields.get("attributes"), "attributes", most_bytes=16_384) or {},
+    }
+    return {name: value for name, value in cleaned.items() if name in fields}
+
+
+def _each(values: list[str] | None, field: str, check: Any, most: int = LIST_MOST) -> list[str]:
+    """Every value checked, doubles dropped, order kept."""
+    checks.at_most(values or [], field, most)
+    return list(dict.fromkeys(check(value, f"{field}.{at}") for at, value in enumerate(values or [])))
+
+
+async def create(session: AsyncSession, principal: Principal, fields: ContactFields) -> Contact:
+    """A new contact.
+
+    Raises:
+        Invalid: a field breaks its rule.
+        Conflict: the external id is taken in this app.
+    """
+    contact = Contact(id=new_id(), app_id=principal.app_id, **clean(fields))
+    session.add(contact)
+    await _flush(session)
+    facts.record(session, principal.app_id, FactKind.CONTACT_CREATED, contact.id, actor=principal.actor)
+    return contact
+
+
+async def update(session: AsyncSession, principal: Principal, contact_id: UUID, fields: ContactFields) -> Contact:
+    """Change the given fields of a contact.
+
+    Raises:
+        NotFound: no such contact in this app.
+        Invalid, Conflict: as in `create`.
+    """
+    contact = await get(session, principal.app_id, contact_id, lock=True)
+    for name, value in clean(fields).items():
+        setattr(contact, name, value)
+    await _flush(session)
+    facts.record(session, principal.app_id, FactKind.CONTACT_UPDATED, contact.id, actor=principal.actor)
+    return contact
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise Conflict("Another contact of this app has this externalId.", field="externalId") from None
+
+
+async def delete(session: AsyncSession, principal: Principal, contact_id: UUID) -> Contact:
+    """Erase a contact with their devices and messages.
+
+    Raises:
+        NotFound: no such contact in this app.
+    """
+    contact = await get(session, principal.app_id, contact_id, lock=True)
+    await session.delete(contact)
+    facts.record(session, principal.app_id, FactKind.CONTACT_DELETED, contact.id, actor=principal.actor)
+    await session.flush()
+    return contact
+
+
+async def get(session: AsyncSession, app_id: UUID, contact_id: UUID, *, lock: bool = False) -> Contact:
+    """One contact of the app.
+
+    Raises:
+        NotFound: it has no such contact.
+    """
+    statement = sa.select(Contact).where(Contact.app_id == app_id, Contact.id == contact_id)
+    contact = await session.scalar(statement.with_for_update() if lock else statement)
+    if contact is None:
+        raise NotFound("There is no such contact.", field="id")
+    return contact
+
+
+async def listed(
+    session: AsyncSession, app_id: UUID, request: PageRequest, *, search: str | None = None, tag: str | None = None
+) -> Page[Contact]:
+    """The contacts of an app, oldest first; `search` looks into names, external ids, e-mails and phones."""
+    rows = sa.select(Contact).where(Contact.app_id == app_id)
+    if search and search.strip():
+        rows = rows.where(Contact.search.contains(search.strip().lower(), autoescape=True))
+    if tag:
+        rows = rows.where(Contact.tags.any(tag))  # type: ignore[arg-type]
+    return await page(session, rows, Contact.id, request, read=UUID)
+
+
+async def ids_of(session: AsyncSession, app_id: UUID, ids: Sequence[UUID], external_ids: Sequence[str]) -> list[UUID]:
+    """The contacts named by their own id or by the app's user id, each once.
+
+    Raises:
+        Invalid: some are not contacts of this app; the message names the first of them.
+    """
+    named = sa.or_(Contact.id.in_(ids), Contact.external_id.in_(external_ids))
+    found = (
+        await session.execute(sa.select(Contact.id, Contact.external_id).where(Contact.app_id == app_id, named))
+    ).all()
+    _refuse_unknown([str(one) for one in ids], {str(row.id) for row in found}, "contactIds")
+    _refuse_unknown(external_ids, {row.external_id for row in found}, "userIds")
+    return sorted(row.id for row in found)
+
+
+def _refuse_unknown(asked: Collection[str], known: Collection[str | None], field: str) -> None:
+    unknown = [one for one in asked if one not in known]
+    if unknown:
+        raise Invalid(f"{len(unknown)} of {field} are not contacts of this app, first {unknown[0]!r}.", field=field)

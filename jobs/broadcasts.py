@@ -1,0 +1,64 @@
+"""Broadcasts at work: the audience becomes rows, chunks of rows are sent."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import dramatiq
+
+from channels.base import Channel, Outgoing
+from core.broker import wake
+from core.database import transaction
+from domain.broadcasts import chunks, expansion
+from domain.broadcasts.chunks import Lease, LeaseLostError, Result
+from jobs.channels import IN_APP
+from models.broadcasts import BroadcastRecipient
+
+
+@dramatiq.actor
+async def expand_broadcast(broadcast_id: str) -> None:
+    """Write the recipients of a broadcast, slice by slice, then wake its chunks."""
+    more = True
+    while more:
+        async with transaction() as session:
+            more = await expansion.expand_slice(session, UUID(broadcast_id))
+    async with transaction() as session:
+        numbers = await chunks.open_numbers(session, UUID(broadcast_id))
+    for no in numbers:
+        await wake(send_chunk.actor_name, broadcast_id, str(no), queue=send_chunk.queue_name)
+
+
+@dramatiq.actor
+async def send_chunk(broadcast_id: str, no: str) -> None:
+    """Send one chunk, unless somebody else does, has done, or the broadcast is held."""
+    async with transaction() as session:
+        lease = await chunks.claim(session, UUID(broadcast_id), int(no))
+    if lease is None:
+        return
+    try:
+        await _send_leased(lease, IN_APP)
+    except LeaseLostError:
+        return
+
+
+async def _send_leased(lease: Lease, channel: Channel) -> None:
+    """Intent, effect, result; the next intent rides in the commit of the last result."""
+    async with transaction() as session:
+        batch = await chunks.begin(session, lease)
+    while batch:
+        results = await _send(lease, channel, batch)
+        async with transaction() as session:
+            await chunks.record(session, lease, results)
+            batch = await chunks.begin(session, lease)
+
+
+async def _send(lease: Lease, channel: Channel, batch: Sequence[BroadcastRecipient]) -> list[Result]:
+    """Give a micro-batch to the channel."""
+    by_key = {chunks.send_key(lease.broadcast.id, recipient.seq): recipient for recipient in batch}
+    outgoing = [_outgoing(lease, key, recipient) for key, recipient in by_key.items()]
+    outcomes = await channel.send(outgoing)
+    return [Result(by_key[outcome.key].seq, outcome.error_code) for outcome in outcomes]
+
+
+def _outgoing(lease: Lease, key: str, recipient: BroadcastRecipient) -> Outgoing:
+    broadcast = lease.broadcast
+    return Outgoing(key, broadcast.app_id, recipient.device_id, broadcast.title, broadcast.body, broadcast.data)

@@ -1,0 +1,42 @@
+"""Which actors follow a fact, and the dispatcher that wakes them.
+
+A follower's work is due by a row of its own, written with the fact, so a wake-up that gets lost here is repaired by the
+clock.
+"""
+
+from typing import Any
+
+import dramatiq
+
+from core.broker import wake
+from core.database import on_commit, transaction
+from domain import facts
+from jobs.broadcasts import expand_broadcast
+from models.facts import Fact, FactKind
+
+Follower = dramatiq.Actor[[str], Any]
+
+FOLLOWERS: dict[FactKind, tuple[Follower, ...]] = {
+    FactKind.BROADCAST_STARTED: (expand_broadcast,),
+    FactKind.BROADCAST_RESUMED: (expand_broadcast,),
+}
+
+
+@dramatiq.actor(actor_name=facts.DISPATCHER)
+async def dispatch_facts() -> None:
+    """Serve the followers of all new facts, batch by batch."""
+    while await _dispatch_batch():
+        pass
+
+
+async def _dispatch_batch() -> int:
+    async with transaction() as session:
+        batch = await facts.take(session)
+        on_commit(session, lambda: _wake_followers(batch))
+    return len(batch)
+
+
+async def _wake_followers(batch: list[Fact]) -> None:
+    for fact in batch:
+        for follower in FOLLOWERS.get(fact.kind, ()):
+            await wake(follower.actor_name, str(fact.entity_id), queue=follower.queue_name)

@@ -1,0 +1,40 @@
+"""The end users of an app."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.clock import now
+from models.base import Record, app_key
+
+_SEARCHED = (
+    "lower(name || ' ' || coalesce(external_id, '') || ' ' || immutable_join(emails) || ' ' || immutable_join(phones))"
+)
+
+
+class Contact(Record):
+    """A person the team talks to. E-mails are lower-cased, phones are E.164; the first of each is the primary one."""
+
+    __tablename__ = "contacts"
+    __table_args__ = (
+        sa.UniqueConstraint("app_id", "external_id"),
+        sa.Index("ix_contacts_app_id_id", "app_id", "id"),
+        sa.Index("ix_contacts_search", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
+    )
+
+    app_id: Mapped[UUID] = app_key()
+    external_id: Mapped[str | None]
+    name: Mapped[str] = mapped_column(default="")
+    emails: Mapped[list[str]] = mapped_column(default=list)
+    phones: Mapped[list[str]] = mapped_column(default=list)
+    locale: Mapped[str | None]
+    time_zone: Mapped[str | None]
+    country: Mapped[str | None]
+    plan: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    search: Mapped[str] = mapped_column(sa.Text, sa.Computed(_SEARCHED, persisted=True), deferred=True)

@@ -1,0 +1,1 @@
+"""Broadcasts: `read`, `write`, `live`."""

@@ -1,0 +1,49 @@
+"""Watching broadcasts."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+import strawberry
+
+from core.database import transaction
+from core.ids import parse_id
+from domain.broadcasts import progress, queries
+from domain.broadcasts.progress import Progress
+from domain.permissions import Permission
+from resolvers.live import snapshots
+from schema.broadcasts.types import BroadcastProgress
+from schema.context import Info
+from schema.permissions import requires
+
+
+@strawberry.type
+class Subscription:
+    """Watch broadcasts."""
+
+    @strawberry.subscription(
+        description="A broadcast on its way: its state now, then up to 4 times a second, ending with its final state.",
+        graphql_type=BroadcastProgress,
+        extensions=requires(Permission.VIEW_BROADCASTS),
+    )
+    async def broadcast_progress(
+        self,
+        info: Info,
+        broadcast_id: Annotated[strawberry.ID, strawberry.argument(description="The broadcast.")],
+        follow: Annotated[
+            bool,
+            strawberry.argument(description="Go on after the end, as people open it, until you unsubscribe."),
+        ] = False,
+    ) -> AsyncGenerator[Progress, None]:
+        """Frames of progress."""
+        app_id, id_ = info.context.asker().app_id, parse_id(broadcast_id, "broadcastId")
+
+        async def read() -> Progress:
+            async with transaction() as session:
+                return await progress.read(session, app_id, id_)
+
+        async with aclosing(snapshots(queries.topic(id_), read)) as frames:
+            async for frame in frames:
+                yield frame
+                if frame.ended and not follow:
+                    return

@@ -1,0 +1,1 @@
+"""Broadcasts: `types` that are read, `inputs` and payloads of their mutations."""

@@ -1,0 +1,82 @@
+"""Contacts and their devices."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import strawberry
+from strawberry.scalars import JSON
+
+from models.contacts import Contact as ContactRow
+from models.devices import Device as DeviceRow
+from schema.context import Info
+from schema.devices import Device
+from schema.mutations import Payload
+from schema.views import plain, view
+
+
+@view(ContactRow, description="An end user of the app.")
+class Contact:
+    """An end user."""
+
+    id: strawberry.ID = plain("UUID.")
+    external_id: str | None = plain("The app's own id of this user; unique within the app.")
+    name: str = plain("As they call themselves; may be empty.")
+    emails: list[str] = plain("Lower-cased; the first is the primary one.")
+    phones: list[str] = plain("E.164; the first is the primary one.")
+    locale: str | None = plain("Language tag, e.g. pt-BR.")
+    time_zone: str | None = plain("IANA name, e.g. Europe/Berlin.")
+    country: str | None = plain("ISO 3166 alpha-2, e.g. DE.")
+    plan: str | None = plain("What they pay for, in the app's words.")
+    tags: list[str] = plain("Marks set by the team.")
+    attributes: JSON = plain("Anything else the app knows of them: an object.")
+    created_at: datetime = plain("When they were created here.")
+    updated_at: datetime = plain("When they were last changed here.")
+
+    @strawberry.field(description="Where messages reach them: 50 at most.", graphql_type=list[Device])
+    async def devices(row: strawberry.Parent[ContactRow], info: Info) -> Sequence[DeviceRow]:
+        """The contact's devices, oldest first."""
+        return await info.context.loaders.devices_of_contact.load(row.id)
+
+
+@strawberry.input(description="A new contact. Everything may be left out.")
+class CreateContactInput:
+    """A new contact."""
+
+    external_id: strawberry.Maybe[str | None] = plain("The app's own id of this user, to 200 characters.")
+    name: strawberry.Maybe[str | None] = plain("To 200 characters.")
+    emails: strawberry.Maybe[list[str] | None] = plain("20 at most; the first is the primary one.")
+    phones: strawberry.Maybe[list[str] | None] = plain("20 at most; E.164, or national of `country`.")
+    locale: strawberry.Maybe[str | None] = plain("Language tag, e.g. pt-BR.")
+    time_zone: strawberry.Maybe[str | None] = plain("IANA name, e.g. Europe/Berlin.")
+    country: strawberry.Maybe[str | None] = plain("ISO 3166 alpha-2, e.g. DE.")
+    plan: strawberry.Maybe[str | None] = plain("To 100 characters.")
+    tags: strawberry.Maybe[list[str] | None] = plain("50 at most, each to 50 characters.")
+    attributes: strawberry.Maybe[JSON | None] = plain("An object, 16 KiB at most.")
+
+
+@strawberry.input(description="Changes of a contact. What is left out stays; null clears.")
+class UpdateContactInput(CreateContactInput):
+    """Changes of a contact."""
+
+    id: strawberry.ID = plain("The contact.")
+
+
+@strawberry.input(description="Which contact to erase.")
+class DeleteContactInput:
+    """A contact."""
+
+    id: strawberry.ID = plain("The contact.")
+
+
+@strawberry.type(description="The contact made or changed.")
+class ContactPayload(Payload):
+    """A contact."""
+
+    contact: Contact | None = plain("The contact.")
+
+
+@strawberry.type(description="What was erased.")
+class DeleteContactPayload(Payload):
+    """The erased contact's id."""
+
+    deleted_contact_id: strawberry.ID | None = plain("Its id.")

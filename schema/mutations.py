@@ -1,0 +1,82 @@
+"""What all mutations share: one payload each, expected failures as `userErrors` in it."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension
+
+from core.errors import DomainError, ErrorCode, Forbidden, RateLimited, Unavailable
+from domain.permissions import Permission
+from schema.permissions import Requires
+from schema.views import described, plain
+
+F = TypeVar("F", bound=Callable[..., Any])
+_TOP_LEVEL = (Forbidden, RateLimited, Unavailable)
+
+described(
+    ErrorCode,
+    "Why something was refused. Stable, for programs.",
+    UNAUTHENTICATED="Nobody is signed in, or the credentials are wrong.",
+    FORBIDDEN="Signed in, but without the permission.",
+    NOT_FOUND="There is no such thing in this app.",
+    CONFLICT="The thing is in a state that does not allow this.",
+    BAD_USER_INPUT="The input breaks a rule; `field` says where.",
+    EMPTY_AUDIENCE="A broadcast would reach nobody.",
+    IDEMPOTENCY_KEY_REUSED="The idempotency key came before with another input.",
+    RATE_LIMITED="Too many attempts; wait.",
+    FEATURE_DISABLED="Switched off by configuration.",
+    UNAVAILABLE="Something the server stands on cannot be reached at present; try again.",
+)
+
+
+@strawberry.type(description="An expected failure of a mutation.")
+class UserError:
+    """An expected failure, shown in the payload."""
+
+    code: ErrorCode = plain("Stable, for programs.")
+    message: str = plain("For people; says the way out.")
+    field: list[str] | None = plain('Path inside the input, e.g. ["emails", "0"]; null when no field is to blame.')
+
+
+@strawberry.type
+class Payload:
+    """Base of all payloads. A subclass adds what the mutation made or changed, nullable."""
+
+    user_errors: list[UserError] = plain("Why nothing was changed; empty when it worked.")
+
+
+class UserErrors(FieldExtension):
+    """Puts the resolver's row into the payload, or a DomainError into its `userErrors`.
+
+    A payload with one field holds the returned row there; one with several takes each from the attribute of that name.
+    """
+
+    def __init__(self, payload: type[Payload]) -> None:
+        self._payload = payload
+        self._names = [field.name for field in dataclasses.fields(payload) if field.name != "user_errors"]
+
+    async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Any, **kwargs: Any) -> Payload:
+        """Run the resolver."""
+        try:
+            row = await next_(source, info, **kwargs)
+        except _TOP_LEVEL:
+            raise
+        except DomainError as error:
+            return self._payload(**dict.fromkeys(self._names), user_errors=[_user_error(error)])
+        single = len(self._names) == 1
+        return self._payload(**{name: row if single else getattr(row, name) for name in self._names}, user_errors=[])
+
+
+def _user_error(error: DomainError) -> UserError:
+    return UserError(code=error.code, message=error.message, field=error.field.split(".") if error.field else None)
+
+
+def mutation(permission: Permission | None, payload: type[Payload], description: str) -> Callable[[F], Any]:
+    """Declare a mutation: who may (None: everybody), what comes back (nullable), what it does."""
+    extensions: list[FieldExtension] = [Requires(permission), UserErrors(payload)]
+    declare: Callable[[F], Any] = strawberry.mutation(
+        graphql_type=payload | None, description=description, extensions=extensions
+    )
+    return declare

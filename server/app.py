@@ -1,0 +1,112 @@
+"""The application: routes, what stands before them, and what it holds while it runs."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from core import redis_client
+from core.config import Config
+from core.database import dispose
+from core.logging import configure_logging
+from core.pubsub import hub
+from domain.auth import authenticate
+from server import graphiql
+from server.graphql.schema import schema
+from server.graphql.view import GraphQLView
+from server.health import healthz, metrics, readyz
+from server.middleware import BodyLimit, Correlation, SecurityHeaders
+from server.refusals import BAD_INPUT, Refused
+
+Resources = Callable[[], AbstractAsyncContextManager[None]]
+REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Requested-With", "Apollo-Require-Preflight", "X-Request-Id")
+ANSWER_HEADERS = ("X-Request-Id", "Retry-After")
+PREFLIGHT_SECONDS = 600
+
+
+def create_app() -> Starlette:
+    """The product, with the configuration of this process. `serve.py` runs it."""
+    return assemble(GraphQLView(schema(), authenticate=authenticate), resources)
+
+
+@asynccontextmanager
+async def resources() -> AsyncIterator[None]:
+    """What the product holds open: the hub of ticks, Redis, PostgreSQL."""
+    configure_logging()
+    await hub().connect()
+    try:
+        yield
+    finally:
+        await hub().disconnect()
+        await redis_client.close()
+        await dispose()
+
+
+def assemble(view: GraphQLView, held: Resources = nullcontext) -> Starlette:
+    """The application around a view; `held` is entered when it starts and left when it stops.
+
+    Raises:
+        ValueError: `allowed_origins` has a wildcard. Origins are named one by one.
+    """
+    if "*" in view.conf.allowed_origins:
+        raise ValueError("REPLYHQ_ALLOWED_ORIGINS must name each origin; * is not taken.")
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with held(), view.sockets.watched():
+            yield
+
+    return Starlette(
+        routes=_routes(view),
+        middleware=_middleware(view.conf),
+        exception_handlers={HTTPException: _http_error, Refused: _refused},
+        lifespan=lifespan,
+    )
+
+
+def _routes(view: GraphQLView) -> list[BaseRoute]:
+    return [
+        Route("/graphql", view),
+        WebSocketRoute("/graphql", view),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        *(graphiql.routes() if view.conf.graphiql else ()),
+    ]
+
+
+def _middleware(conf: Config) -> list[Middleware]:
+    """Outermost first. CORS stands before the masking of errors, so that a page can read a 500 too."""
+    return [
+        Middleware(SecurityHeaders),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(conf.allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=list(REQUEST_HEADERS),
+            expose_headers=list(ANSWER_HEADERS),
+            max_age=PREFLIGHT_SECONDS,
+        ),
+        Middleware(Correlation),
+        Middleware(BodyLimit, most=conf.max_body_bytes),
+    ]
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """404 and 405 of the router, in the same shape as every other refusal."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = "NOT_FOUND" if error.status_code == 404 else BAD_INPUT
+    return Refused(error.status_code, error.detail, code=code, headers=error.headers).response()
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    return error.response()

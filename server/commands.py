@@ -1,0 +1,33 @@
+"""The processes of ReplyHQ as command lines: the API never imports `jobs`, it starts workers and clock."""
+
+import sys
+
+from core.config import config
+
+WORKER_POLL_MS = 50
+WORKER_STOP_SECONDS = 10
+
+
+def api_command() -> list[str]:
+    """The API: one process."""
+    return [sys.executable, "-m", "server.serve"]
+
+
+def worker_command(processes: int = 1) -> list[str]:
+    """Dramatiq's workers: `processes` of them, with `config().worker_threads` threads each."""
+    return [
+        *(sys.executable, "-m", "dramatiq", "jobs"),
+        *("--processes", str(processes)),
+        *("--threads", str(config().worker_threads)),
+        *("--worker-shutdown-timeout", str(WORKER_STOP_SECONDS * 1000)),
+    ]
+
+
+def worker_environment() -> dict[str, str]:
+    """What the workers need besides: an idle worker looks for work every 50 ms, not every second."""
+    return {"dramatiq_worker_timeout": str(WORKER_POLL_MS)}
+
+
+def clock_command() -> list[str]:
+    """The clock, which wakes what is due. Any number may run."""
+    return [sys.executable, "-m", "jobs.clock"]

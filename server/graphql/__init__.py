@@ -1,0 +1,1 @@
+"""The GraphQL face: what stands between the wire and the resolvers."""

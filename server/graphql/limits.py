@@ -1,0 +1,140 @@
+"""How large a document may be: one validation rule, linear in the length of the document.
+
+A fragment is measured once, however often it is spread, so a chain of fragments that double each other costs nothing.
+The rule stands first and ends the validation, so that the costlier rules never see a document that is too large.
+"""
+
+from typing import Any, NamedTuple
+
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+)
+from graphql.validation.validate import ValidationAbortedError
+
+from core.config import Config
+from server.graphql.errors import TOO_COMPLEX
+
+MAX_COMMENTS = 50
+MAX_NESTING = 64
+
+
+class Size(NamedTuple):
+    """What a set of selections comes to, with all fragments expanded.
+
+    Attributes:
+        depth: nesting of fields; what is below an introspection field does not count.
+        nesting: nesting of braces, also those of fragments.
+        fields: selected fields.
+        aliases: fields with an alias.
+        roots: fields on the first level.
+    """
+
+    depth: int = 0
+    nesting: int = 0
+    fields: int = 0
+    aliases: int = 0
+    roots: int = 0
+
+    def beside(self, other: "Size") -> "Size":
+        """Both selections in one set."""
+        return Size(
+            max(self.depth, other.depth),
+            max(self.nesting, other.nesting),
+            self.fields + other.fields,
+            self.aliases + other.aliases,
+            self.roots + other.roots,
+        )
+
+
+def parse_options(conf: Config) -> dict[str, int]:
+    """What the parser may be asked to read at most: characters, tokens, comments."""
+    return {
+        "max_source_length": conf.max_source_chars,
+        "max_lexical_tokens": conf.max_tokens,
+        "max_comments": MAX_COMMENTS,
+    }
+
+
+def limits_rule(conf: Config) -> type[ASTValidationRule]:
+    """The rule with the limits of `conf`; made once per schema, so that validated documents can be cached."""
+
+    class DocumentLimits(ASTValidationRule):
+        def enter_document(self, node: DocumentNode, *_args: object) -> None:
+            _check(Measure(node), conf)
+
+    return DocumentLimits
+
+
+class Measure:
+    """Sizes of the operations of one document."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        definitions = document.definitions
+        self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
+        self._known: dict[str, Size] = {}
+        self.operations = [self._set(d.selection_set) for d in definitions if isinstance(d, OperationDefinitionNode)]
+
+    def total(self) -> Size:
+        """All operations together."""
+        total = Size()
+        for operation in self.operations:
+            total = total.beside(operation)
+        return total
+
+    def _set(self, selection_set: SelectionSetNode | None) -> Size:
+        size = Size()
+        for selection in selection_set.selections if selection_set else ():
+            size = size.beside(self._selection(selection))
+        return size._replace(nesting=size.nesting + 1)
+
+    def _selection(self, node: SelectionNode) -> Size:
+        if isinstance(node, FragmentSpreadNode):
+            return self._fragment(node.name.value)
+        below = self._set(getattr(node, "selection_set", None))
+        return _field(node, below) if isinstance(node, FieldNode) else below
+
+    def _fragment(self, name: str) -> Size:
+        """Measured at its first spread. A circle, which another rule reports, adds nothing here."""
+        if name not in self._known:
+            self._known[name] = Size()
+            fragment = self._fragments.get(name)
+            self._known[name] = self._set(fragment.selection_set if fragment else None)
+        return self._known[name]
+
+
+def _field(node: FieldNode, below: Size) -> Size:
+    depth = 1 if node.name.value.startswith("__") else below.depth + 1
+    return Size(depth, below.nesting, below.fields + 1, below.aliases + bool(node.alias), 1)
+
+
+def _check(measure: Measure, conf: Config) -> None:
+    """Refuse the document at the first limit it breaks."""
+    total = measure.total()
+    roots = max((operation.roots for operation in measure.operations), default=0)
+    for found, most, what in (
+        (total.depth, conf.max_depth, "levels of fields"),
+        (total.nesting, MAX_NESTING, "levels of braces, fragments expanded"),
+        (total.fields, conf.max_fields, "fields, fragments expanded"),
+        (total.aliases, conf.max_aliases, "aliases, fragments expanded"),
+        (roots, conf.max_root_fields, "root fields in one operation"),
+    ):
+        if found > most:
+            raise _too_complex(f"The document has {_readable(found)} {what}; at most {most} are allowed.")
+
+
+def _readable(number: int) -> str:
+    """A doubling chain of fragments can count beyond what int-to-text conversion allows."""
+    return str(number) if number < 1_000_000 else "over a million"
+
+
+def _too_complex(message: str) -> GraphQLError:
+    extensions: dict[str, Any] = {"code": TOO_COMPLEX}
+    return ValidationAbortedError(message, extensions=extensions)

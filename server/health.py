@@ -1,0 +1,95 @@
+"""Is the process alive, and can it serve."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+from ipaddress import ip_address
+
+import orjson
+import sqlalchemy as sa
+import structlog
+from alembic.script import ScriptDirectory
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.database import transaction
+from core.redis_client import reach
+from server.migrate import MIGRATIONS
+from server.refusals import JSON, Refused
+
+log = structlog.get_logger(__name__)
+CHECK_SECONDS = 2.0
+
+
+async def healthz(_request: Request) -> Response:
+    """200 as long as the event loop turns. Says nothing about database and Redis: restarting would not mend them."""
+    return _json({"status": "alive"})
+
+
+async def readyz(_request: Request) -> Response:
+    """200 when PostgreSQL and Redis answer and all migrations are applied; else 503 with what is `missing`."""
+    names = list(CHECKS)
+    answers = await asyncio.gather(*(_passes(name) for name in names))
+    missing = [name for name, passed in zip(names, answers, strict=True) if not passed]
+    if missing:
+        return _json({"status": "unavailable", "missing": missing}, 503)
+    return _json({"status": "ready"})
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus text for callers on the same host; 404 for all others, and for what a proxy passes on."""
+    if not _is_local(request):
+        raise Refused(404, "Not Found", code="NOT_FOUND")
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _is_local(request: Request) -> bool:
+    forwarded = {"forwarded", "x-forwarded-for"} & set(request.headers)
+    try:
+        return not forwarded and request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _passes(name: str) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await CHECKS[name]()
+    except Exception as error:  # noqa: BLE001
+        log.warning("not ready", part=name, error=type(error).__name__)
+        return False
+    return True
+
+
+async def _postgresql() -> None:
+    async with transaction() as session:
+        await session.execute(sa.text("SELECT 1"))
+
+
+async def _redis() -> None:
+    async with reach(CHECK_SECONDS) as client:
+        await client.ping()
+
+
+async def _migrations() -> None:
+    async with transaction() as session:
+        applied = await session.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if applied != _head():
+        raise LookupError(f"the database is at {applied}")
+
+
+@cache
+def _head() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+CHECKS: dict[str, Callable[[], Awaitable[None]]] = {
+    "postgresql": _postgresql,
+    "redis": _redis,
+    "migrations": _migrations,
+}
+
+
+def _json(body: dict[str, object], status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type=JSON)

@@ -1,0 +1,124 @@
+"""One PostgreSQL and one Valkey for the whole run; each parallel worker has a database, copied from a migrated one."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from core.embedded import EmbeddedServers
+from tests.support import factories
+from tests.support.factories import Team
+from tests.support.graph import Graph
+from tests.support.processes import Api, Process
+from tests.support.processes import clock as clock_process
+from tests.support.processes import worker as worker_process
+
+SECRET = "a-secret-of-the-tests-long-enough-to-sign-with"
+TEMPLATE = "replyhq"
+_servers: EmbeddedServers | None = None
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller starts the servers and migrates the template; workers find both in their environment."""
+    if _is_controller(config):
+        _start_servers()
+    os.environ["REPLYHQ_SECRET_KEY"] = SECRET
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ["REPLYHQ_NAMESPACE"] = f"test-{worker}"
+    os.environ["REPLYHQ_LEASE_SECONDS"] = "2"
+    os.environ["REPLYHQ_LOG_LEVEL"] = "ERROR"
+    os.environ["DATABASE_URL"] = with_database(os.environ["TEST_DATABASE_URL"], f"test_{worker}")
+    os.environ["REDIS_URL"] = os.environ["TEST_REDIS_URL"]
+
+
+def _start_servers() -> None:
+    global _servers  # noqa: PLW0603  pytest's hooks share nothing else
+    _servers = EmbeddedServers(Path(tempfile.mkdtemp(prefix="replyhq-test-")) / "state", durable=False)
+    urls = _servers.start()
+    os.environ["TEST_DATABASE_URL"], os.environ["TEST_REDIS_URL"] = urls.database_url, urls.redis_url
+    os.environ["DATABASE_URL"] = with_database(urls.database_url, TEMPLATE)
+    from server.migrate import upgrade
+
+    upgrade()
+    from core.config import config
+
+    config.cache_clear()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing is left running."""
+    if _servers is not None:
+        _servers.stop()
+
+
+def with_database(url: str, name: str) -> str:
+    """`url` with another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database() -> Iterator[None]:
+    """This worker's own database."""
+    name = urlsplit(os.environ["DATABASE_URL"]).path[1:]
+    asyncio.run(_admin(f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'))
+    yield
+    asyncio.run(_admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+async def _admin(*statements: str) -> None:
+    connection = await asyncpg.connect(with_database(os.environ["TEST_DATABASE_URL"], "postgres"))
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def servers(database: None) -> EmbeddedServers | None:
+    """The embedded servers, for tests that stop one (only where tests do not run in parallel)."""
+    return _servers
+
+
+@pytest.fixture(scope="session")
+def api(database: None) -> Iterator[Api]:
+    """An API process."""
+    yield from _running(Api(REPLYHQ_INTROSPECTION="true", REPLYHQ_SIGN_UP_OPEN="true"))
+
+
+@pytest.fixture(scope="session")
+def worker(database: None) -> Iterator[Process]:
+    """A worker process and a clock."""
+    started = clock_process()
+    started.start()
+    yield from _running(worker_process())
+    started.stop()
+
+
+def _running(process: Process) -> Iterator[Process]:
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def team(database: None) -> Team:
+    """A new app and its owner."""
+    return await factories.team()
+
+
+@pytest.fixture
+async def graph(api: Api, team: Team) -> AsyncIterator[Graph]:
+    """The API, asked by the owner of a new app."""
+    client = Graph(api.graphql, api.socket, team.token)
+    yield client
+    await client.close()
