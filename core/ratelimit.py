@@ -109,7 +109,7 @@ async def spend(*limits: Limit, fallback: Fallback = "local") -> float:
     try:
         return await _spend_shared(limits) / MICROS
     except RedisAway as away:
-        log.warning("rate limit not shared", fallback=fallback, reason=str(away))
+        log.debug("rate limit not shared", fallback=fallback, reason=str(away))
     return 0.0 if fallback == "open" else _local.spend(limits) / MICROS
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -18,6 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core.config import config
 
+log = structlog.get_logger(__name__)
 WAIT_SECONDS = 2.0
 PAUSE_SECONDS = 1.0
 CONNECTIONS = 32
@@ -29,10 +31,19 @@ class RedisAway(Exception):
 
 @dataclass
 class _Line:
-    """The client of one loop. `silent_until` is in loop time; 0.0 means that the server answered last time."""
+    """The client of one loop, and how the last use went. `silent_until` is in loop time, 0.0 after an answer."""
 
     client: Redis
     silent_until: float = 0.0
+    failed: bool = False
+
+    def note(self, error: Exception | None) -> None:
+        """One line in the log when an outage begins and one when it ends, however many callers it hits."""
+        if error is not None and not self.failed:
+            log.warning("redis away", error=type(error).__name__)
+        if error is None and self.failed:
+            log.info("redis back")
+        self.failed = error is not None
 
 
 _lines: dict[asyncio.AbstractEventLoop, _Line] = {}
@@ -63,10 +74,13 @@ async def reach(seconds: float = WAIT_SECONDS, *, patient: bool = False) -> Asyn
         async with asyncio.timeout(seconds):
             yield line.client
     except (RedisTimeoutError, TimeoutError) as error:
+        line.note(error)
         line.silent_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
         raise RedisAway("no answer in time") from error
     except (RedisError, OSError) as error:
+        line.note(error)
         raise RedisAway(type(error).__name__) from error
+    line.note(None)
     line.silent_until = 0.0
 
 

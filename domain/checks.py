@@ -95,7 +95,7 @@ def time_zone(value: str | None, field: str) -> str | None:
         return None
     try:
         return ZoneInfo(name).key
-    except (ValueError, OSError):
+    except (ValueError, OSError, LookupError):
         raise Invalid(f"{field} is not a time zone, like Europe/Berlin.", field=field) from None
 
 

@@ -1,5 +1,6 @@
 """In-app messages: stored once for each send, kept until the device has them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
@@ -65,43 +65,58 @@ def topic(device_id: UUID) -> str:
     return f"device:{device_id}"
 
 
+_STORE = sa.text(
+    """
+    WITH wanted AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:devices AS uuid[]),
+            CAST(:titles AS text[]), CAST(:bodies AS text[]), CAST(:data AS jsonb[])
+        ) AS w(id, key, device_id, title, body, data)
+    ), fresh AS (
+        SELECT w.*, row_number() OVER (PARTITION BY w.device_id ORDER BY w.key) AS no
+        FROM wanted w
+        WHERE w.device_id = ANY(CAST(:existing AS uuid[]))
+          AND NOT EXISTS (SELECT 1 FROM in_app_messages m WHERE m.id = w.id)
+    ), numbered AS (
+        UPDATE devices d SET message_sequence = d.message_sequence + f.count
+        FROM (SELECT device_id, count(*) AS count FROM fresh GROUP BY device_id) f
+        WHERE d.id = f.device_id
+        RETURNING d.id, d.message_sequence - f.count AS base
+    )
+    INSERT INTO in_app_messages (id, app_id, device_id, sequence, key, title, body, data, created_at)
+    SELECT f.id, :app_id, f.device_id, n.base + f.no, f.key, f.title, f.body, f.data, :at
+    FROM fresh f JOIN numbered n ON n.id = f.device_id
+    """
+)
+
+
 async def store(session: AsyncSession, app_id: UUID, drafts: Sequence[Draft]) -> set[UUID]:
     """Write the messages that are not there yet and call their devices; returns the devices that exist.
 
-    A device's row is locked while it gets the next sequence number, so numbers are in the order of commits.
+    The devices are locked first, in order, and while they get their next sequence numbers: so a message is written
+    once, and the numbers of a device are in the order of commits.
     """
-    fresh = await _unwritten(session, drafts)
-    wanted = {draft.device_id for draft in drafts}
-    locked = sa.select(Device).where(Device.app_id == app_id, Device.id.in_(wanted)).order_by(Device.id)
-    existing = {device.id: device for device in await session.scalars(locked.with_for_update(key_share=True))}
-    rows = []
-    for draft in fresh:
-        if device := existing.get(draft.device_id):
-            device.message_sequence += 1
-            rows.append(_row(app_id, draft, device.message_sequence))
-            facts.tick(session, topic(device.id))
-    if rows:
-        await session.execute(insert(InAppMessage), rows)
+    existing = await _lock_devices(session, app_id, {draft.device_id for draft in drafts})
+    await session.execute(_STORE, _columns(drafts) | {"existing": existing, "app_id": app_id, "at": now()})
+    for device_id in existing:
+        facts.tick(session, topic(device_id))
     return set(existing)
 
 
-async def _unwritten(session: AsyncSession, drafts: Sequence[Draft]) -> list[Draft]:
-    ids = {message_id(draft.key): draft for draft in drafts}
-    written = set(await session.scalars(sa.select(InAppMessage.id).where(InAppMessage.id.in_(ids))))
-    return [draft for id_, draft in ids.items() if id_ not in written]
+async def _lock_devices(session: AsyncSession, app_id: UUID, wanted: set[UUID]) -> list[UUID]:
+    rows = sa.select(Device.id).where(Device.app_id == app_id, Device.id.in_(wanted)).order_by(Device.id)
+    return list(await session.scalars(rows.with_for_update(key_share=True)))
 
 
-def _row(app_id: UUID, draft: Draft, sequence: int) -> dict[str, Any]:
+def _columns(drafts: Sequence[Draft]) -> dict[str, Any]:
+    """The drafts column by column, as `unnest` takes them."""
     return {
-        "id": message_id(draft.key),
-        "app_id": app_id,
-        "device_id": draft.device_id,
-        "sequence": sequence,
-        "key": draft.key,
-        "title": draft.title,
-        "body": draft.body,
-        "data": draft.data,
-        "created_at": now(),
+        "ids": [message_id(draft.key) for draft in drafts],
+        "keys": [draft.key for draft in drafts],
+        "devices": [draft.device_id for draft in drafts],
+        "titles": [draft.title for draft in drafts],
+        "bodies": [draft.body for draft in drafts],
+        "data": [None if draft.data is None else json.dumps(draft.data) for draft in drafts],
     }
 
 

@@ -9,9 +9,8 @@ from channels.base import Channel, Outgoing
 from core.broker import wake
 from core.database import transaction
 from domain.broadcasts import chunks, expansion
-from domain.broadcasts.chunks import Lease, LeaseLostError, Result
+from domain.broadcasts.chunks import Lease, LeaseLostError, Result, Unsent
 from jobs.channels import IN_APP
-from models.broadcasts import BroadcastRecipient
 
 
 @dramatiq.actor
@@ -51,7 +50,7 @@ async def _send_leased(lease: Lease, channel: Channel) -> None:
             batch = await chunks.begin(session, lease)
 
 
-async def _send(lease: Lease, channel: Channel, batch: Sequence[BroadcastRecipient]) -> list[Result]:
+async def _send(lease: Lease, channel: Channel, batch: Sequence[Unsent]) -> list[Result]:
     """Give a micro-batch to the channel."""
     by_key = {chunks.send_key(lease.broadcast.id, recipient.seq): recipient for recipient in batch}
     outgoing = [_outgoing(lease, key, recipient) for key, recipient in by_key.items()]
@@ -59,6 +58,6 @@ async def _send(lease: Lease, channel: Channel, batch: Sequence[BroadcastRecipie
     return [Result(by_key[outcome.key].seq, outcome.error_code) for outcome in outcomes]
 
 
-def _outgoing(lease: Lease, key: str, recipient: BroadcastRecipient) -> Outgoing:
+def _outgoing(lease: Lease, key: str, recipient: Unsent) -> Outgoing:
     broadcast = lease.broadcast
     return Outgoing(key, broadcast.app_id, recipient.device_id, broadcast.title, broadcast.body, broadcast.data)

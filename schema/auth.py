@@ -71,7 +71,7 @@ class UserSession:
     @strawberry.field(description="Whether it is the one this request came with.")
     def is_current(row: strawberry.Parent[UserSessionRow], info: Info) -> bool:
         """Compare with the asker's session."""
-        return info.context.asker().session_id == row.id
+        return info.context.principal is not None and info.context.principal.session_id == row.id
 
 
 @strawberry.type(description="What a sign-in hands out.")

@@ -75,7 +75,7 @@ def _user_error(error: DomainError) -> UserError:
 
 def mutation(permission: Permission | None, payload: type[Payload], description: str) -> Callable[[F], Any]:
     """Declare a mutation: who may (None: everybody), what comes back (nullable), what it does."""
-    extensions: list[FieldExtension] = [Requires(permission), UserErrors(payload)]
+    extensions: list[FieldExtension] = [UserErrors(payload), Requires(permission)]
     declare: Callable[[F], Any] = strawberry.mutation(
         graphql_type=payload | None, description=description, extensions=extensions
     )

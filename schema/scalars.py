@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
@@ -16,13 +17,13 @@ def _write(value: datetime) -> str:
 def _read(value: object) -> datetime:
     """An instant with its offset; a time without one would be a guess."""
     if not isinstance(value, str) or len(value) > 40:
-        raise ValueError(_HINT)
+        raise GraphQLError(_HINT)
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError(_HINT) from None
+        raise GraphQLError(_HINT) from None
     if at.tzinfo is None:
-        raise ValueError(_HINT)
+        raise GraphQLError(_HINT)
     return at.astimezone(UTC)
 
 

@@ -103,7 +103,7 @@ class BodyLimit:
         return counted
 
     def _refused(self) -> Refused:
-        return Refused(413, f"The body must not be larger than {self._most} bytes.", headers={"Connection": "close"})
+        return Refused(413, f"The body must not be larger than {self._most} bytes.")
 
 
 def _declared(scope: Scope) -> int:

@@ -1,17 +1,17 @@
 """One PostgreSQL and one Valkey for the whole run; each parallel worker has a database, copied from a migrated one."""
 
-import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
+from core.config import config
 from core.embedded import EmbeddedServers
-from tests.support import factories
+from server.migrate import upgrade
+from tests.support import databases, factories
 from tests.support.factories import Team
 from tests.support.graph import Graph
 from tests.support.processes import Api, Process
@@ -41,16 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start_servers() -> None:
-    global _servers  # noqa: PLW0603  pytest's hooks share nothing else
+    global _servers
     _servers = EmbeddedServers(Path(tempfile.mkdtemp(prefix="replyhq-test-")) / "state", durable=False)
     urls = _servers.start()
     os.environ["TEST_DATABASE_URL"], os.environ["TEST_REDIS_URL"] = urls.database_url, urls.redis_url
     os.environ["DATABASE_URL"] = with_database(urls.database_url, TEMPLATE)
-    from server.migrate import upgrade
-
     upgrade()
-    from core.config import config
-
     config.cache_clear()
 
 
@@ -69,18 +65,9 @@ def with_database(url: str, name: str) -> str:
 def database() -> Iterator[None]:
     """This worker's own database."""
     name = urlsplit(os.environ["DATABASE_URL"]).path[1:]
-    asyncio.run(_admin(f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'))
+    databases.create(name, TEMPLATE)
     yield
-    asyncio.run(_admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
-
-
-async def _admin(*statements: str) -> None:
-    connection = await asyncpg.connect(with_database(os.environ["TEST_DATABASE_URL"], "postgres"))
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+    databases.drop(name)
 
 
 @pytest.fixture(scope="session")
@@ -95,9 +82,9 @@ def api(database: None) -> Iterator[Api]:
     yield from _running(Api(REPLYHQ_INTROSPECTION="true", REPLYHQ_SIGN_UP_OPEN="true"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(database: None) -> Iterator[Process]:
-    """A worker process and a clock."""
+    """A worker process and a clock, gone after the module: other modules play the worker themselves."""
     started = clock_process()
     started.start()
     yield from _running(worker_process())

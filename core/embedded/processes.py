@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,8 @@ from core.embedded.accounts import Account
 
 POLL_SECONDS = 0.01
 
-# Linux sends the death signal when the *thread* that started a process ends, so one thread that lives as long as this
-# process starts them all.
+# Linux sends the death signal when the *thread* that started a process ends. The main thread ends last; calls from
+# other threads are handed to one that lives as long.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
 
 
@@ -58,7 +59,13 @@ class Command:
 
 
 def spawn(command: Command) -> "subprocess.Popen[bytes]":
-    """Start `command` in a session of its own, so that Ctrl-C in a terminal reaches only the supervisor."""
+    """Start `command` in a session of its own, so that Ctrl-C in a terminal reaches only the supervisor.
+
+    A process with several threads that is killed sends the death signal more than once; start what would mind (Dramatiq
+    does) from a process that keeps to one thread.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return _spawn(command)
     return _starter.submit(_spawn, command).result()
 
 

@@ -17,7 +17,7 @@ _owed: set[str] = set()
 async def publish(ticks: Iterable[Tick]) -> None:
     """Send `ticks` to the subscribers of their topics in all processes, in one round trip of at most 2 s.
 
-    A Redis that is away is logged and the ticks are dropped: they only say that the database has news.
+    With Redis away, which the client logs once, the ticks are dropped: they only say that the database has news.
 
     Raises:
         TypeError: the data of a tick is not what JSON knows.
@@ -30,7 +30,7 @@ async def publish(ticks: Iterable[Tick]) -> None:
         await _send([*((channel, GAP_MESSAGE) for channel in owed), *frames.items()])
     except RedisAway as away:
         _owed.update(frames)
-        log.warning("ticks dropped", channels=len(frames), reason=str(away))
+        log.debug("ticks dropped", channels=len(frames), reason=str(away))
     else:
         _owed.difference_update(owed)
 

@@ -52,6 +52,14 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class Unsent:
+    """A recipient whose turn it is."""
+
+    seq: int
+    device_id: UUID
+
+
+@dataclass(frozen=True)
 class Result:
     """What came of sending to one recipient; `error_code` is None when the channel took it."""
 
@@ -114,7 +122,7 @@ async def _owned(session: AsyncSession, lease: Lease) -> BroadcastChunk:
     return chunk
 
 
-async def begin(session: AsyncSession, lease: Lease) -> Sequence[BroadcastRecipient]:
+async def begin(session: AsyncSession, lease: Lease) -> Sequence[Unsent]:
     """The next recipients to send to, their range committed as intent; empty when the chunk is through or held.
 
     Recipients that an earlier owner was about to send come again with the same key: the channel knows whether it has
@@ -138,15 +146,16 @@ async def _status(session: AsyncSession, lease: Lease) -> BroadcastStatus | None
     return await session.scalar(sa.select(Broadcast.status).where(Broadcast.id == lease.broadcast.id))
 
 
-async def _unsent(session: AsyncSession, lease: Lease) -> Sequence[BroadcastRecipient]:
+async def _unsent(session: AsyncSession, lease: Lease) -> list[Unsent]:
     """Those of the chunk that have no result yet. A report may have come before the result: then sent_at is empty."""
-    rows = sa.select(BroadcastRecipient).where(
+    rows = sa.select(BroadcastRecipient.seq, BroadcastRecipient.device_id).where(
         BroadcastRecipient.broadcast_id == lease.broadcast.id,
         BroadcastRecipient.seq.between(lease.lo_seq, lease.hi_seq),
         BroadcastRecipient.sent_at.is_(None),
         BroadcastRecipient.status != RecipientStatus.FAILED,
     )
-    return (await session.scalars(rows.order_by(BroadcastRecipient.seq).limit(MICRO_BATCH))).all()
+    found = await session.execute(rows.order_by(BroadcastRecipient.seq).limit(MICRO_BATCH))
+    return [Unsent(seq, device_id) for seq, device_id in found]
 
 
 async def record(session: AsyncSession, lease: Lease, results: Sequence[Result]) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from core.config import Config, config
 from schema.permissions import Requires
+from schema.scalars import SCALARS
 from server.graphql.documents import Documents, Pipeline
 
 
@@ -34,7 +36,8 @@ def build_schema(
     """
     _refuse_undeclared(query, mutation, subscription)
     documents = Documents(conf or config())
-    return Schema(query, mutation, subscription, extensions=[lambda: Pipeline(documents)])
+    scalars = StrawberryConfig(scalar_map=SCALARS)
+    return Schema(query, mutation, subscription, config=scalars, extensions=[lambda: Pipeline(documents)])
 
 
 def _refuse_undeclared(*roots: type | None) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import structlog
 from graphql import FieldNode, GraphQLError, GraphQLFormattedError, GraphQLSyntaxError
-from strawberry.exceptions import StrawberryInputCoercionError
+from strawberry.exceptions import MissingQueryError, StrawberryInputCoercionError
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
 
 from core.errors import DomainError, ErrorCode
 from server import correlation
@@ -38,8 +39,9 @@ def coded(message: str, code: str) -> GraphQLError:
 
 
 def is_request_error(result: ExecutionResult) -> bool:
-    """Whether the operation never ran or its event stream broke: no data, and no field to blame."""
-    return result.data is None and not any(error.path for error in result.errors or ())
+    """Whether the operation never ran, or its event stream never began or broke off: no data, no field to blame."""
+    blamed = any(error.path for error in result.errors or ())
+    return result.data is None and (isinstance(result, PreExecutionError) or not blamed)
 
 
 def present(errors: Sequence[GraphQLError], *, hints: bool) -> list[GraphQLFormattedError]:
@@ -79,6 +81,8 @@ def _code(error: GraphQLError, cause: Exception) -> str | None:
         return PARSE_FAILED
     if isinstance(cause, CannotGetOperationTypeError):
         return NO_SUCH_OPERATION
+    if isinstance(cause, MissingQueryError):
+        return BAD_INPUT
     if not isinstance(cause, GraphQLError):
         return None
     given = (error.extensions or {}).get("code")

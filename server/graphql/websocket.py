@@ -11,7 +11,7 @@ second connection_init, 1009 message too large, 1013 come back later.
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -148,14 +148,21 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def run_operation(self, operation: Any) -> None:
         """Run an operation to its end; nothing that goes wrong in it touches the others."""
         correlation.begin()
-        with suppress(WebSocketDisconnected):
-            try:
-                await self._run(operation)
-            except WebSocketDisconnected:
-                raise
-            except Exception as error:  # noqa: BLE001
-                bug = GraphQLError("", original_error=error)
-                await operation.send_result(ExecutionResult(data=None, errors=[bug]))
+        try:
+            await self._guarded(operation)
+        except WebSocketDisconnected:
+            if self.operations.get(operation.id) is operation:
+                del self.operations[operation.id]
+            await self.end(TRY_LATER, "Messages are not taken fast enough")
+
+    async def _guarded(self, operation: SocketOperation) -> None:
+        try:
+            await self._run(operation)
+        except WebSocketDisconnected:
+            raise
+        except Exception as error:  # noqa: BLE001
+            bug = GraphQLError("", original_error=error)
+            await operation.send_result(ExecutionResult(data=None, errors=[bug]))
 
     async def _run(self, operation: SocketOperation) -> None:
         context = context_of(self.websocket.ws, self.principal)

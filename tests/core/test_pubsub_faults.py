@@ -60,7 +60,7 @@ async def test_a_frozen_server_is_noticed_and_the_reader_rebuilt(listening, valk
         frozen_at = monotonic()
         valkey.freeze()
         await until(lambda: not listening.connected)
-        assert monotonic() - frozen_at < QUICK.silence + 0.5
+        assert monotonic() - frozen_at < QUICK.silence + 2
         valkey.thaw()
         assert await take(inbox) is GAP
         await ticks_through(inbox, {"n": 1})
@@ -92,7 +92,7 @@ async def test_connecting_to_a_frozen_server_ends_in_time(valkey):
     made = Hub(bounds=QUICK)
     started_at = monotonic()
     await made.connect()
-    assert monotonic() - started_at < QUICK.patience + 0.5
+    assert monotonic() - started_at < QUICK.patience + 2
     await made.disconnect()
     valkey.thaw()
 

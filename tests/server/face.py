@@ -79,6 +79,7 @@ class Face:
     port: int
     view: GraphQLView
     door: Door
+    loop: asyncio.AbstractEventLoop
 
     @property
     def url(self) -> str:
@@ -146,13 +147,13 @@ def running(conf: Config | None = None, held: Any = nullcontext) -> Iterator[Fac
     conf = conf or settings()
     schema = build_schema(Query, Mutation, Subscription, conf=conf)
     view = GraphQLView(schema, authenticate=door.authenticate, conf=conf)
-    with serving(assemble(view, held), conf) as port:
-        yield Face(port, view, door)
+    with serving(assemble(view, held), conf) as (port, loop):
+        yield Face(port, view, door, loop)
 
 
 @contextmanager
-def serving(app: Any, conf: Config) -> Iterator[int]:
-    """Any application in a thread; the port it listens on."""
+def serving(app: Any, conf: Config) -> Iterator[tuple[int, asyncio.AbstractEventLoop]]:
+    """Any application in a thread: the port it listens on, and its loop."""
     options = uvicorn.Config(
         app, port=0, log_config=None, ws_max_size=conf.ws_max_message_bytes, ws_per_message_deflate=False
     )
@@ -161,7 +162,7 @@ def serving(app: Any, conf: Config) -> Iterator[int]:
     thread.start()
     try:
         assert server.ready.wait(WAIT)
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield server.servers[0].sockets[0].getsockname()[1], server.loop
     finally:
         server.should_exit = True
         thread.join()
@@ -177,4 +178,5 @@ class _Server(uvicorn.Server):
 
     async def startup(self, *args: Any, **kwargs: Any) -> None:
         await super().startup(*args, **kwargs)
+        self.loop = asyncio.get_running_loop()
         self.ready.set()

@@ -182,6 +182,14 @@ class Subscription:
             yield f"{id(info.context)} {id(info.context.loaders)}"
 
     @strawberry.subscription(extensions=public())
+    async def flood(self) -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "x" * 500_000
+        finally:
+            closed.append("flood")
+
+    @strawberry.subscription(extensions=public())
     async def deaf(self) -> AsyncGenerator[int, None]:
         """Goes on after it was told to stop."""
         yield 0

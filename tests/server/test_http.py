@@ -203,9 +203,7 @@ async def test_who_asks(face):
     assert anonymous.json()["data"] == {"whoami": None}
 
 
-@pytest.mark.parametrize(
-    "credentials", ["Bearer bad", "Bearer", "Basic dTpw", "good", f"Bearer {'x' * 9000}"]
-)
+@pytest.mark.parametrize("credentials", ["Bearer bad", "Bearer", "Basic dTpw", "good", f"Bearer {'x' * 9000}"])
 async def test_a_bad_token_is_401(face, credentials):
     response = await face.query("{ whoami }", Authorization=credentials)
     assert (response.status_code, codes(response)) == (401, ["UNAUTHENTICATED"])

@@ -1,6 +1,8 @@
-"""Things to test with, made by the product's own rules where one is under test, by bulk insert where many are needed."""
+"""Things to test with: made by the product's rules where one is under test, inserted in bulk where many are needed."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,13 +11,15 @@ from core.clock import now
 from core.database import transaction
 from core.ids import new_id
 from domain import apps, devices, sessions
-from domain.principals import Caller
+from domain.broadcasts import expansion
+from domain.permissions import Permission
+from domain.principals import Caller, Principal
+from models.broadcasts import Broadcast, BroadcastStatus, TargetType
 from models.contacts import Contact
 from models.devices import Device, Platform
 from models.team import AdminUser, Membership, Role
 
 PASSWORD = "correct horse battery"
-_hash: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,32 @@ async def device_token(device_id: UUID) -> str:
     """A token of a device."""
     async with transaction() as session:
         return devices.token((await session.scalars(sa.select(Device).where(Device.id == device_id))).one())
+
+
+def principal(team: Team) -> Principal:
+    """The person of `team`, as the rules see them."""
+    return Principal(
+        app_id=team.app_id,
+        permissions=frozenset(Permission),
+        expires_at=now() + timedelta(hours=1),
+        user_id=team.user_id,
+    )
+
+
+async def broadcast(team: Team, **fields: Any) -> Broadcast:
+    """A draft to everybody."""
+    row = Broadcast(
+        id=new_id(), app_id=team.app_id, title="Hello", body="World", target_type=TargetType.ALL_USERS, **fields
+    )
+    async with transaction() as session:
+        session.add(row)
+    return row
+
+
+async def sending(team: Team, recipients: int) -> Broadcast:
+    """A broadcast whose recipients are written and whose chunks wait; no worker knows of it."""
+    await contacts(team.app_id, recipients)
+    row = await broadcast(team, status=BroadcastStatus.SENDING, sent_at=now())
+    async with transaction() as session:
+        await expansion.expand_slice(session, row.id)
+    return row

@@ -36,20 +36,23 @@ class Answer:
 class Graph:
     """Asks one API as one principal."""
 
-    def __init__(self, graphql: str, socket: str, token: str | None = None) -> None:
+    def __init__(
+        self, graphql: str, socket: str, token: str | None = None, http: httpx2.AsyncClient | None = None
+    ) -> None:
         self.graphql, self.socket, self.token = graphql, socket, token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx2.AsyncClient(headers=headers, timeout=30)
+        self._http = http or httpx2.AsyncClient(timeout=30)
 
     def as_(self, token: str | None) -> "Graph":
-        """The same API as somebody else."""
-        return Graph(self.graphql, self.socket, token)
+        """The same API, over the same connections, as somebody else."""
+        return Graph(self.graphql, self.socket, token, self._http)
 
     async def close(self) -> None:
         await self._http.aclose()
 
     async def ask(self, query: str, **variables: Any) -> Answer:
-        response = await self._http.post(self.graphql, json={"query": query, "variables": variables})
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        body = {"query": query, "variables": variables}
+        response = await self._http.post(self.graphql, json=body, headers=headers)
         return Answer(response.status_code, response.json(), response.headers)
 
     async def data(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -98,6 +101,7 @@ class Socket:
         """The single field of each frame of a subscription, until it completes."""
         id_ = await self.start(query, **variables)
         while (message := await self.receive(seconds))["type"] != "complete":
-            assert message["id"] == id_ and message["type"] == "next" and not message["payload"].get("errors"), message
+            assert (message["id"], message["type"]) == (id_, "next"), message
+            assert "errors" not in message["payload"], message
             (value,) = message["payload"]["data"].values()
             yield value

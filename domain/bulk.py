@@ -1,0 +1,50 @@
+"""Contacts and devices by the thousand: one statement for all of them, and a fact for each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.ids import new_id
+from domain import facts
+from models.contacts import Contact
+from models.devices import Device, Platform
+from models.facts import FactKind
+
+# Without it SQLAlchemy leaves out what is None, and makes a statement for each run of rows with the same columns.
+ONE_STATEMENT = {"render_nulls": True}
+
+
+@dataclass(frozen=True)
+class NewDevice:
+    """A device to be added; `country` is that of its contact."""
+
+    contact_id: UUID
+    platform: Platform
+    country: str | None = None
+    app_version: str | None = None
+
+
+async def add_contacts(session: AsyncSession, app_id: UUID, contacts: Sequence[dict[str, Any]]) -> list[UUID]:
+    """Add contacts with free external ids, as `contacts.clean` returns them; returns their ids in that order."""
+    ids = [new_id() for _ in contacts]
+    rows = [{"id": id_, "app_id": app_id, **fields} for id_, fields in zip(ids, contacts, strict=True)]
+    if rows:
+        await session.execute(insert(Contact), rows, execution_options=ONE_STATEMENT)
+    for id_ in ids:
+        facts.record(session, app_id, FactKind.CONTACT_CREATED, id_)
+    return ids
+
+
+async def add_devices(session: AsyncSession, app_id: UUID, devices: Sequence[NewDevice]) -> list[UUID]:
+    """Add devices of contacts of this app; returns their ids, in the order of `devices`."""
+    ids = [new_id() for _ in devices]
+    rows = [{"id": id_, "app_id": app_id, **asdict(device)} for id_, device in zip(ids, devices, strict=True)]
+    if rows:
+        await session.execute(insert(Device), rows, execution_options=ONE_STATEMENT)
+    for id_ in ids:
+        facts.record(session, app_id, FactKind.DEVICE_REGISTERED, id_)
+    return ids

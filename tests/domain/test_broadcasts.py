@@ -1,0 +1,328 @@
+"""The rules of sending: leases and fences, intents, the finish, pause and cancel, the counts."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from core.clock import now
+from core.database import transaction
+from domain.broadcasts import chunks, control, expansion, progress, receipts
+from domain.broadcasts.chunks import Lease, LeaseLostError, Result
+from domain.in_app_messages import Draft, ReceiptKind, message_id, store
+from models.broadcasts import (
+    Broadcast,
+    BroadcastChunk,
+    BroadcastRecipient,
+    BroadcastStatus,
+    ChunkStatus,
+    RecipientStatus,
+)
+from models.facts import Fact
+from models.in_app_messages import InAppMessage
+from tests.support import factories
+from tests.support.factories import Team, principal
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "MICRO_BATCH", 2)
+    monkeypatch.setattr(expansion, "SLICE", 4)
+
+
+@pytest.fixture
+def chunks_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = expansion.config().model_copy(update={"chunk_size": 3})
+    monkeypatch.setattr(expansion, "config", lambda: config)
+
+
+async def expanded(team: Team, recipients: int) -> Broadcast:
+    row = await factories.sending(team, recipients)
+    more = True
+    while more:
+        async with transaction() as session:
+            more = await expansion.expand_slice(session, row.id)
+    return row
+
+
+async def claim(broadcast: Broadcast, no: int = 1) -> Lease | None:
+    async with transaction() as session:
+        return await chunks.claim(session, broadcast.id, no)
+
+
+async def begin(lease: Lease) -> list[int]:
+    async with transaction() as session:
+        return [recipient.seq for recipient in await chunks.begin(session, lease)]
+
+
+async def record(lease: Lease, *results: Result) -> None:
+    async with transaction() as session:
+        await chunks.record(session, lease, results)
+
+
+async def due(broadcast: Broadcast) -> list[int]:
+    """Which chunks of this broadcast the clock would wake."""
+    async with transaction() as session:
+        return [no for id_, no in await chunks.due(session) if id_ == broadcast.id]
+
+
+async def send_all(broadcast: Broadcast, no: int) -> None:
+    lease = await claim(broadcast, no)
+    assert lease is not None
+    while seqs := await begin(lease):
+        await record(lease, *(Result(seq) for seq in seqs))
+
+
+async def read(broadcast: Broadcast, team: Team) -> progress.Progress:
+    async with transaction() as session:
+        return await progress.read(session, team.app_id, broadcast.id)
+
+
+async def chunk(broadcast: Broadcast, no: int = 1) -> BroadcastChunk:
+    async with transaction() as session:
+        return (await session.scalars(chunks._this(broadcast.id, no))).one()
+
+
+async def test_recipients_are_written_in_slices_each_device_once(team: Team, chunks_of_three: None) -> None:
+    broadcast = await expanded(team, 10)
+    async with transaction() as session:
+        rows = (await session.scalars(sa.select(BroadcastRecipient).filter_by(broadcast_id=broadcast.id))).all()
+        cut = (await session.scalars(sa.select(BroadcastChunk).filter_by(broadcast_id=broadcast.id))).all()
+    assert sorted(row.seq for row in rows) == list(range(1, 11))
+    assert len({row.device_id for row in rows}) == 10
+    assert sorted((one.lo_seq, one.hi_seq) for one in cut) == [(1, 3), (4, 6), (7, 9), (10, 10)]
+
+
+async def test_an_expansion_that_crashed_goes_on_at_its_cursor(team: Team) -> None:
+    await factories.contacts(team.app_id, 10)
+    broadcast = await factories.broadcast(team, status=BroadcastStatus.SENDING, sent_at=now())
+
+    async def slice_() -> bool:
+        async with transaction() as session:
+            return await expansion.expand_slice(session, broadcast.id)
+
+    assert await slice_()
+    with pytest.raises(ZeroDivisionError):
+        await _crash_after_a_slice(broadcast)
+    assert (await slice_(), await slice_()) == (True, False)
+    assert (await read(broadcast, team)).stats.total_recipients == 10
+
+
+async def _crash_after_a_slice(broadcast: Broadcast) -> None:
+    async with transaction() as session:
+        await expansion.expand_slice(session, broadcast.id)
+        raise ZeroDivisionError
+
+
+async def test_an_audience_that_emptied_meanwhile_fails_the_broadcast(team: Team) -> None:
+    broadcast = await factories.broadcast(team, status=BroadcastStatus.SENDING, sent_at=now())
+    async with transaction() as session:
+        assert not await expansion.expand_slice(session, broadcast.id)
+    assert (await read(broadcast, team)).status is BroadcastStatus.FAILED
+
+
+async def test_one_chunk_has_one_owner_at_a_time(team: Team) -> None:
+    broadcast = await expanded(team, 3)
+    leases = await asyncio.gather(*(claim(broadcast) for _ in range(8)))
+    assert len([lease for lease in leases if lease]) == 1
+
+
+async def test_a_lease_that_ran_out_is_taken_over_and_its_owner_writes_nothing_more(team: Team) -> None:
+    broadcast = await expanded(team, 3)
+    old = await claim(broadcast)
+    assert old is not None
+    assert await begin(old) == [1, 2]
+    with time_machine.travel(now() + timedelta(seconds=60)):
+        new = await claim(broadcast)
+        assert new is not None
+        assert new.fence == old.fence + 1
+        with pytest.raises(LeaseLostError):
+            await record(old, Result(1), Result(2))
+        assert await begin(new) == [1, 2]
+        await record(new, Result(1), Result(2))
+        assert await begin(new) == [3]
+        await record(new, Result(3))
+        assert await begin(new) == []
+    seen = await read(broadcast, team)
+    assert (seen.status, seen.stats.total_sent) == (BroadcastStatus.SENT, 3)
+
+
+async def test_the_range_about_to_be_sent_is_committed_first(team: Team) -> None:
+    broadcast = await expanded(team, 3)
+    lease = await claim(broadcast)
+    assert lease is not None
+    await begin(lease)
+    row = await chunk(broadcast)
+    assert (row.inflight_lo, row.inflight_hi, row.status) == (1, 2, ChunkStatus.LEASED)
+    await record(lease, Result(1), Result(2))
+    assert (await chunk(broadcast)).inflight_lo is None
+
+
+async def test_two_last_chunks_at_once_finish_the_broadcast_once(team: Team, chunks_of_three: None) -> None:
+    for _ in range(5):
+        broadcast = await expanded(await factories.team(), 6)
+        await asyncio.gather(send_all(broadcast, 1), send_all(broadcast, 2))
+        async with transaction() as session:
+            row = await session.get(Broadcast, broadcast.id)
+            told = await session.scalars(sa.select(Fact.kind).where(Fact.entity_id == broadcast.id))
+        assert row is not None
+        assert (row.status, [kind.value for kind in told]) == (BroadcastStatus.SENT, ["broadcast.sent"])
+
+
+async def test_pause_holds_after_the_micro_batch_and_resume_goes_on_with_the_rest(team: Team) -> None:
+    broadcast = await expanded(team, 4)
+    lease = await claim(broadcast)
+    assert lease is not None
+    assert await begin(lease) == [1, 2]
+    async with transaction() as session:
+        await control.pause(session, principal(team), broadcast.id)
+    await record(lease, Result(1), Result(2))
+    assert await begin(lease) == []
+    assert await claim(broadcast) is None
+    assert (await read(broadcast, team)).limiter is progress.BroadcastLimiter.PAUSE
+    async with transaction() as session:
+        await control.resume(session, principal(team), broadcast.id)
+    assert await due(broadcast) == [1]
+    again = await claim(broadcast)
+    assert again is not None
+    assert await begin(again) == [3, 4]
+
+
+async def test_a_pause_at_the_last_moment_does_not_leave_it_unfinished(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    lease = await claim(broadcast)
+    assert lease is not None
+    await begin(lease)
+    await record(lease, Result(1))
+    async with transaction() as session:
+        await control.pause(session, principal(team), broadcast.id)
+    assert await begin(lease) == []
+    async with transaction() as session:
+        await control.resume(session, principal(team), broadcast.id)
+    await send_all(broadcast, 1)
+    assert (await read(broadcast, team)).status is BroadcastStatus.SENT
+
+
+async def test_resume_finishes_what_had_nothing_left(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    await send_all(broadcast, 1)
+    async with transaction() as session:
+        await session.execute(sa.update(Broadcast).filter_by(id=broadcast.id).values(status=BroadcastStatus.PAUSED))
+    async with transaction() as session:
+        resumed = await control.resume(session, principal(team), broadcast.id)
+    assert resumed.status is BroadcastStatus.SENT
+
+
+async def test_cancel_stops_and_nothing_is_due_any_more(team: Team) -> None:
+    broadcast = await expanded(team, 4)
+    lease = await claim(broadcast)
+    assert lease is not None
+    await begin(lease)
+    async with transaction() as session:
+        await control.cancel(session, principal(team), broadcast.id)
+    await record(lease, Result(1), Result(2))
+    assert await begin(lease) == []
+    assert (await chunk(broadcast)).due_at is None
+    seen = await read(broadcast, team)
+    assert (seen.status, seen.stats.total_sent, seen.pending) == (BroadcastStatus.CANCELLED, 2, 2)
+
+
+async def test_a_chunk_nobody_has_is_due_and_given_out_once_in_a_while(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    assert await due(broadcast) == [1]
+    assert await due(broadcast) == []
+    with time_machine.travel(now() + timedelta(seconds=6)):
+        assert await due(broadcast) == [1]
+    await send_all(broadcast, 1)
+    with time_machine.travel(now() + timedelta(hours=1)):
+        assert await due(broadcast) == []
+
+
+async def test_failures_are_counted_by_themselves_and_all_of_them_fail_the_broadcast(team: Team) -> None:
+    broadcast = await expanded(team, 2)
+    lease = await claim(broadcast)
+    assert lease is not None
+    await begin(lease)
+    await record(lease, Result(1, "DEVICE_GONE"), Result(2, "DEVICE_GONE"))
+    assert await begin(lease) == []
+    seen = await read(broadcast, team)
+    assert (seen.status, seen.stats.total_sent, seen.stats.total_failed) == (BroadcastStatus.FAILED, 0, 2)
+
+
+async def test_a_report_that_overtakes_the_result_is_not_undone_by_it(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    lease = await claim(broadcast)
+    assert lease is not None
+    await begin(lease)
+    device_id, key = await _deliver(team, broadcast)
+    async with transaction() as session:
+        await receipts.report(session, device_id, {message_id(key): ReceiptKind.OPENED}, now())
+    await record(lease, Result(1))
+    async with transaction() as session:
+        row = await session.get(BroadcastRecipient, (broadcast.id, 1))
+    assert row is not None
+    assert row.status is RecipientStatus.OPENED
+    assert row.delivered_at == row.opened_at
+    stats = (await read(broadcast, team)).stats
+    assert (stats.total_sent, stats.total_delivered, stats.total_opened, stats.total_clicked) == (1, 1, 1, 0)
+
+
+async def _deliver(team: Team, broadcast: Broadcast) -> tuple[UUID, str]:
+    """Store the in-app message of recipient 1, as the channel does."""
+    key = chunks.send_key(broadcast.id, 1)
+    async with transaction() as session:
+        recipient = await session.get(BroadcastRecipient, (broadcast.id, 1))
+        assert recipient is not None
+        await store(session, team.app_id, [Draft(key, recipient.device_id, "Hello", "World", None)])
+    return recipient.device_id, key
+
+
+async def test_a_send_done_twice_stores_one_message(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    device_id, _ = await _deliver(team, broadcast)
+    await _deliver(team, broadcast)
+    async with transaction() as session:
+        kept = (await session.scalars(sa.select(InAppMessage.sequence).filter_by(device_id=device_id))).all()
+    assert kept == [1]
+
+
+async def test_the_same_report_many_times_at_once_counts_once(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    await send_all(broadcast, 1)
+    device_id, key = await _deliver(team, broadcast)
+
+    async def report() -> int:
+        async with transaction() as session:
+            return await receipts.report(session, device_id, {message_id(key): ReceiptKind.CLICKED}, now())
+
+    assert sorted(await asyncio.gather(*(report() for _ in range(8)))) == [0] * 7 + [1]
+    stats = (await read(broadcast, team)).stats
+    assert (stats.total_delivered, stats.total_opened, stats.total_clicked) == (1, 1, 1)
+
+
+async def test_a_device_reports_on_its_own_messages_only(team: Team) -> None:
+    broadcast = await expanded(team, 1)
+    _, key = await _deliver(team, broadcast)
+    (other,) = await factories.contacts((await factories.team()).app_id, 1)
+    async with transaction() as session:
+        assert await receipts.report(session, other, {message_id(key): ReceiptKind.OPENED}, now()) == 0
+    assert (await read(broadcast, team)).stats.total_opened == 0
+
+
+async def test_a_scheduled_broadcast_is_started_once_by_many_clocks(team: Team) -> None:
+    await factories.contacts(team.app_id, 1)
+    broadcast = await factories.broadcast(
+        team, status=BroadcastStatus.SCHEDULED, scheduled_at=now() + timedelta(minutes=1)
+    )
+
+    async def tick() -> int:
+        async with transaction() as session:
+            return await control.start_due(session)
+
+    assert await tick() == 0
+    with time_machine.travel(now() + timedelta(minutes=2)):
+        assert sum(await asyncio.gather(*(tick() for _ in range(5)))) == 1
+    assert (await read(broadcast, team)).status is BroadcastStatus.SENDING
