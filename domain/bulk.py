@@ -1,8 +1,7 @@
 """Contacts and devices by the thousand: one statement for all of them, and a fact for each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -18,8 +17,7 @@ from models.facts import FactKind
 ONE_STATEMENT = {"render_nulls": True}
 
 
-@dataclass(frozen=True)
-class NewDevice:
+class NewDevice(NamedTuple):
     """A device to be added; `country` is that of its contact."""
 
     contact_id: UUID
@@ -42,7 +40,7 @@ async def add_contacts(session: AsyncSession, app_id: UUID, contacts: Sequence[d
 async def add_devices(session: AsyncSession, app_id: UUID, devices: Sequence[NewDevice]) -> list[UUID]:
     """Add devices of contacts of this app; returns their ids, in the order of `devices`."""
     ids = [new_id() for _ in devices]
-    rows = [{"id": id_, "app_id": app_id, **asdict(device)} for id_, device in zip(ids, devices, strict=True)]
+    rows = [{"id": id_, "app_id": app_id, **device._asdict()} for id_, device in zip(ids, devices, strict=True)]
     if rows:
         await session.execute(insert(Device), rows, execution_options=ONE_STATEMENT)
     for id_ in ids:

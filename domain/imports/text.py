@@ -3,6 +3,7 @@
 import codecs
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -106,7 +107,8 @@ def lines(file: BinaryIO, encoding: str) -> Iterator[str]:
             if len(line) > LINE_MOST and not _ends(line):
                 _skip_line(text)
     finally:
-        text.detach()
+        with suppress(ValueError):  # the file is closed when somebody stopped reading half-way
+            text.detach()
 
 
 def _skip_line(text: io.TextIOWrapper) -> None:

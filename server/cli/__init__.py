@@ -8,8 +8,11 @@ from rich.console import Console
 
 from core.embedded import SetUpError
 from server.cli.clock import clock
+from server.cli.create_app import create_app
 from server.cli.demo import demo
+from server.cli.import_contacts import import_contacts
 from server.cli.migrate import migrate
+from server.cli.schema import schema
 from server.cli.serve import serve
 from server.cli.worker import worker
 
@@ -37,3 +40,6 @@ app.command()(serve)
 app.command()(worker)
 app.command()(clock)
 app.command()(migrate)
+app.command()(create_app)
+app.command()(import_contacts)
+app.command()(schema)

@@ -145,15 +145,18 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         error = coded(f"At most {most} operations at once on a websocket.", ErrorCode.RATE_LIMITED.value)
         await self.send_message(cast("Any", message_of("error", operation_id, [error.formatted])))
 
-    async def run_operation(self, operation: Any) -> None:
+    async def run_operation(self, operation: Operation[Context, None]) -> None:
         """Run an operation to its end; nothing that goes wrong in it touches the others."""
         correlation.begin()
         try:
-            await self._guarded(operation)
+            await self._guarded(cast("SocketOperation", operation))
         except WebSocketDisconnected:
-            if self.operations.get(operation.id) is operation:
-                del self.operations[operation.id]
+            self._forget(operation)
             await self.end(TRY_LATER, "Messages are not taken fast enough")
+
+    def _forget(self, operation: Operation[Context, None]) -> None:
+        if self.operations.get(operation.id) is operation:
+            del self.operations[operation.id]
 
     async def _guarded(self, operation: SocketOperation) -> None:
         try:

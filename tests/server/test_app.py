@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from server import health
-from server.app import assemble
+from server.app import assemble, create_app
 from server.middleware import Correlation
 from tests.server.face import HEADERS, running, serving, settings
 from tests.server.sample import SECRET
@@ -194,3 +194,20 @@ async def test_the_application_holds_its_resources_while_it_runs():
         assert events == ["open"]
         assert isinstance(assemble(started.view), Starlette)
     assert events == ["open", "closed"]
+
+
+async def test_the_product_is_ready_on_its_own_servers():
+    transport = httpx2.ASGITransport(app=create_app())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+        ready = await http.get("/readyz")
+        answer = await http.post("/graphql", json={"query": "{ __typename }"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+    assert answer.json()["data"] == {"__typename": "Query"}
+
+
+async def test_a_database_that_is_behind_is_not_ready(monkeypatch):
+    monkeypatch.setattr(health, "_head", lambda: "a later one")
+    transport = httpx2.ASGITransport(app=create_app())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+        ready = await http.get("/readyz")
+    assert (ready.status_code, ready.json()) == (503, {"status": "unavailable", "missing": ["migrations"]})
