@@ -119,7 +119,7 @@ async def get(session: AsyncSession, app_id: UUID, contact_id: UUID, *, lock: bo
         NotFound: it has no such contact.
     """
     statement = sa.select(Contact).where(Contact.app_id == app_id, Contact.id == contact_id)
-    contact = await session.scalar(statement.with_for_update() if lock else statement)
+    contact = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if contact is None:
         raise NotFound("There is no such contact.", field="id")
     return contact

@@ -46,7 +46,7 @@ async def take(session: AsyncSession, limit: int = 500) -> list[Fact]:
         .where(Fact.dispatched_at.is_(None))
         .order_by(Fact.created_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     facts = list(await session.scalars(oldest))
     for fact in facts:

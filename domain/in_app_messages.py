@@ -131,7 +131,7 @@ async def pending(session: AsyncSession, device_id: UUID, *, after: int, limit: 
 async def mark(session: AsyncSession, device_id: UUID, reports: dict[UUID, ReceiptKind], at: datetime) -> list[Advance]:
     """Note what a device did with its own messages; returns what is new. Reports about other messages are ignored."""
     own = sa.select(InAppMessage).where(InAppMessage.device_id == device_id, InAppMessage.id.in_(reports))
-    rows = await session.scalars(own.order_by(InAppMessage.sequence).with_for_update())
+    rows = await session.scalars(own.order_by(InAppMessage.sequence).with_for_update(key_share=True))
     return [advance for row in rows if (advance := _advance(row, reports[row.id], at)).kinds]
 
 

@@ -95,7 +95,7 @@ async def refresh(session: AsyncSession, token: str) -> SignedIn:
         Unauthenticated: the token is unknown or used, or its session has ended.
     """
     known = sa.select(UserSession).where(UserSession.refresh_hash == security.token_hash(token), live(now()))
-    row = await session.scalar(known.with_for_update())
+    row = await session.scalar(known.with_for_update(key_share=True))
     if row is None:
         raise Unauthenticated("The session has ended. Sign in again.", field="refreshToken")
     following = security.random_token()
@@ -116,7 +116,9 @@ async def revoke(session: AsyncSession, principal: Principal, session_id: UUID) 
         NotFound: they have no such session.
     """
     own = UserSession.user_id == principal.person()
-    row = await session.scalar(sa.select(UserSession).where(UserSession.id == session_id, own).with_for_update())
+    row = await session.scalar(
+        sa.select(UserSession).where(UserSession.id == session_id, own).with_for_update(key_share=True)
+    )
     if row is None:
         raise NotFound("You have no such session.", field="id")
     if row.revoked_at is None:

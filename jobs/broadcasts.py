@@ -1,6 +1,7 @@
 """Broadcasts at work: the audience becomes rows, chunks of rows are sent."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import dramatiq
@@ -28,15 +29,18 @@ async def expand_broadcast(broadcast_id: str) -> None:
 
 @dramatiq.actor
 async def send_chunk(broadcast_id: str, no: str) -> None:
+    """Send one chunk."""
+    await work_chunk(UUID(broadcast_id), int(no))
+
+
+async def work_chunk(broadcast_id: UUID, no: int) -> None:
     """Send one chunk, unless somebody else does, has done, or the broadcast is held."""
     async with transaction() as session:
-        lease = await chunks.claim(session, UUID(broadcast_id), int(no))
+        lease = await chunks.claim(session, broadcast_id, no)
     if lease is None:
         return
-    try:
+    with suppress(LeaseLostError):
         await _send_leased(lease, IN_APP)
-    except LeaseLostError:
-        return
 
 
 async def _send_leased(lease: Lease, channel: Channel) -> None:

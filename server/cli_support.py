@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 

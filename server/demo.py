@@ -48,6 +48,12 @@ class Running:
     supervisor: Supervisor
     servers: EmbeddedServers | None = None
 
+    def start(self, *children: Child) -> None:
+        """Start `children`, keep them running from now on, and note them down."""
+        for child in children:
+            self.supervisor.start(child)
+        self.note()
+
     def watch(self) -> None:
         """Start again what died, tell about it, and note down the new processes."""
         news = self.supervisor.watch()
@@ -105,11 +111,14 @@ def _run(steps: Steps, stack: ExitStack) -> None:
     _require_port()
     running = Running(folder, steps, Supervisor(folder / "logs"))
     _set_environment(running, stack)
+    stack.callback(note_file(folder).unlink, missing_ok=True)
+    stack.callback(running.supervisor.stop)
+    running.start(_api())
     with steps.step("Bringing the database up to date"):
         migrate.upgrade()
-    _start_children(running, stack)
     with steps.step("Loading the demo data"):
         account = asyncio.run(_seed())
+    running.start(_worker(), _clock())
     with steps.step("Waiting for the API"):
         _wait_ready(running)
     show(steps, folder / "logs", account)
@@ -175,17 +184,17 @@ def _shared() -> dict[str, str]:
     return {name: os.environ[name] for name in names} | own
 
 
-def _start_children(running: Running, stack: ExitStack) -> None:
-    stack.callback(note_file(running.folder).unlink, missing_ok=True)
-    stack.callback(running.supervisor.stop)
-    everything = dict(os.environ)
-    for child in (
-        Child("api", api_command(), everything),
-        Child("worker", worker_command(), everything | worker_environment()),
-        Child("clock", clock_command(), everything),
-    ):
-        running.supervisor.start(child)
-    running.note()
+def _api() -> Child:
+    """Started before the database is up to date, which it waits for: its own start takes longer."""
+    return Child("api", api_command(), dict(os.environ))
+
+
+def _worker() -> Child:
+    return Child("worker", worker_command(), os.environ | worker_environment())
+
+
+def _clock() -> Child:
+    return Child("clock", clock_command(), dict(os.environ))
 
 
 async def _seed() -> SignIn:

@@ -85,7 +85,8 @@ class Report:
     @contextmanager
     def _progress(self) -> Iterator[None]:
         columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             self._bar = (progress, progress.add_task(self._totals(), total=self._bytes))
             yield
 

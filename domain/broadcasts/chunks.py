@@ -74,7 +74,7 @@ def send_key(broadcast_id: UUID, seq: int) -> str:
 
 async def claim(session: AsyncSession, broadcast_id: UUID, no: int) -> Lease | None:
     """The chunk under a new lease; None when there is nothing to do or another worker has it."""
-    chunk = await session.scalar(_this(broadcast_id, no).with_for_update(skip_locked=True))
+    chunk = await session.scalar(_this(broadcast_id, no).with_for_update(skip_locked=True, key_share=True))
     if chunk is None or chunk.status is ChunkStatus.DONE or _is_leased(chunk):
         return None
     broadcast = await session.get(Broadcast, broadcast_id)
@@ -116,7 +116,7 @@ async def _owned(session: AsyncSession, lease: Lease) -> BroadcastChunk:
         LeaseLostError: it is not.
     """
     mine = _this(lease.broadcast.id, lease.no).where(BroadcastChunk.fence == lease.fence)
-    chunk = await session.scalar(mine.with_for_update().execution_options(populate_existing=True))
+    chunk = await session.scalar(mine.with_for_update(key_share=True).execution_options(populate_existing=True))
     if chunk is None or chunk.status is not ChunkStatus.LEASED:
         raise LeaseLostError
     return chunk
@@ -221,7 +221,7 @@ async def finish_broadcast(session: AsyncSession, broadcast_id: UUID) -> None:
     The row is locked before the chunks are counted, so of two last chunks the later one sees the other.
     """
     this = sa.select(Broadcast).where(Broadcast.id == broadcast_id)
-    broadcast = await session.scalar(this.with_for_update().execution_options(populate_existing=True))
+    broadcast = await session.scalar(this.with_for_update(key_share=True).execution_options(populate_existing=True))
     if broadcast is None or broadcast.status is not BroadcastStatus.SENDING or broadcast.expanded_at is None:
         return
     of_it = BroadcastChunk.broadcast_id == broadcast_id
@@ -256,7 +256,7 @@ async def due(session: AsyncSession, limit: int = 500) -> list[tuple[UUID, int]]
         .where(BroadcastChunk.due_at <= now())
         .order_by(BroadcastChunk.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     key = sa.tuple_(BroadcastChunk.broadcast_id, BroadcastChunk.no)
     put_off = sa.update(BroadcastChunk).where(key.in_(waiting)).values(due_at=now() + WAKE_AGAIN)

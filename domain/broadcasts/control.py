@@ -56,7 +56,7 @@ async def start_due(session: AsyncSession, limit: int = 100) -> int:
         .where(Broadcast.status == BroadcastStatus.SCHEDULED, Broadcast.scheduled_at <= now())
         .order_by(Broadcast.scheduled_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     started = [_start(session, broadcast, facts.SYSTEM) for broadcast in await session.scalars(due)]
     return len(started)

@@ -33,7 +33,7 @@ async def expand_slice(session: AsyncSession, broadcast_id: UUID) -> bool:
     mine = sa.select(Broadcast).where(
         Broadcast.id == broadcast_id, Broadcast.status == BroadcastStatus.SENDING, Broadcast.expanded_at.is_(None)
     )
-    broadcast = await session.scalar(mine.with_for_update(skip_locked=True))
+    broadcast = await session.scalar(mine.with_for_update(skip_locked=True, key_share=True))
     if broadcast is None:
         return False
     written = await _write_slice(session, broadcast)
@@ -92,7 +92,7 @@ async def due(session: AsyncSession, limit: int = 100) -> list[UUID]:
         .where(Broadcast.due_at <= now())
         .order_by(Broadcast.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     put_off = sa.update(Broadcast).where(Broadcast.id.in_(waiting.scalar_subquery()))
     return list(await session.scalars(put_off.values(due_at=now() + WAKE_AGAIN).returning(Broadcast.id)))

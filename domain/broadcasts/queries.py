@@ -22,7 +22,7 @@ async def get(session: AsyncSession, app_id: UUID, broadcast_id: UUID, *, lock: 
         NotFound: it has no such broadcast.
     """
     statement = sa.select(Broadcast).where(Broadcast.app_id == app_id, Broadcast.id == broadcast_id)
-    broadcast = await session.scalar(statement.with_for_update() if lock else statement)
+    broadcast = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if broadcast is None:
         raise NotFound("There is no such broadcast.", field="id")
     return broadcast

@@ -46,9 +46,11 @@ def encoding_of(file: BinaryIO, wanted: str | None = None) -> Encoding:
         return _wanted(file, wanted)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and _decodes(file, UTF_16):
         return Encoding(UTF_16)
+    if b"\0" not in head.splitlines()[0] and _decodes(file, UTF_8):
+        return Encoding(UTF_8)
     if b"\0" in head:
         raise Invalid(NOT_TEXT)
-    return Encoding(UTF_8) if _decodes(file, UTF_8) else _guess(file)
+    return _guess(file)
 
 
 def _wanted(file: BinaryIO, name: str) -> Encoding:

@@ -10,7 +10,7 @@ from domain import apps
 from models.team import Membership
 from server.cli_support import run
 
-PASSWORD_HELP = "12 to 128 characters. Asked for when not given; others can see what stands on the command line."
+SECRECY = "12 to 128 characters. Asked for when not given; others can see what stands on the command line."
 OPTIONS = {"appName": "--name", "email": "--email", "name": "--owner-name", "password": "--password"}
 
 
@@ -26,7 +26,7 @@ def create_app(
             prompt="Password of the owner",
             hide_input=True,
             confirmation_prompt=True,
-            help=PASSWORD_HELP,
+            help=SECRECY,
         ),
     ],
 ) -> None:
@@ -41,5 +41,4 @@ async def _create(name: str, email: str, owner_name: str, password: str) -> Memb
         async with transaction() as session:
             return await apps.create(session, name=name, email=email, password=password, owner_name=owner_name)
     except Invalid as error:
-        option = OPTIONS[error.field or ""]
-        raise Invalid(error.message.replace(error.field or "", option, 1)) from error
+        raise Invalid(f"{OPTIONS[error.field or '']}: {error.message}") from error

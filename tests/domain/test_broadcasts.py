@@ -39,15 +39,6 @@ def chunks_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expansion, "config", lambda: config)
 
 
-async def expanded(team: Team, recipients: int) -> Broadcast:
-    row = await factories.sending(team, recipients)
-    more = True
-    while more:
-        async with transaction() as session:
-            more = await expansion.expand_slice(session, row.id)
-    return row
-
-
 async def claim(broadcast: Broadcast, no: int = 1) -> Lease | None:
     async with transaction() as session:
         return await chunks.claim(session, broadcast.id, no)
@@ -70,10 +61,14 @@ async def due(broadcast: Broadcast) -> list[int]:
 
 
 async def send_all(broadcast: Broadcast, no: int) -> None:
+    """As the worker does: a result and the next intent in one transaction."""
     lease = await claim(broadcast, no)
     assert lease is not None
-    while seqs := await begin(lease):
-        await record(lease, *(Result(seq) for seq in seqs))
+    seqs = await begin(lease)
+    while seqs:
+        async with transaction() as session:
+            await chunks.record(session, lease, [Result(seq) for seq in seqs])
+            seqs = [recipient.seq for recipient in await chunks.begin(session, lease)]
 
 
 async def read(broadcast: Broadcast, team: Team) -> progress.Progress:
@@ -87,7 +82,7 @@ async def chunk(broadcast: Broadcast, no: int = 1) -> BroadcastChunk:
 
 
 async def test_recipients_are_written_in_slices_each_device_once(team: Team, chunks_of_three: None) -> None:
-    broadcast = await expanded(team, 10)
+    broadcast = await factories.sending(team, 10)
     async with transaction() as session:
         rows = (await session.scalars(sa.select(BroadcastRecipient).filter_by(broadcast_id=broadcast.id))).all()
         cut = (await session.scalars(sa.select(BroadcastChunk).filter_by(broadcast_id=broadcast.id))).all()
@@ -125,13 +120,13 @@ async def test_an_audience_that_emptied_meanwhile_fails_the_broadcast(team: Team
 
 
 async def test_one_chunk_has_one_owner_at_a_time(team: Team) -> None:
-    broadcast = await expanded(team, 3)
+    broadcast = await factories.sending(team, 3)
     leases = await asyncio.gather(*(claim(broadcast) for _ in range(8)))
     assert len([lease for lease in leases if lease]) == 1
 
 
 async def test_a_lease_that_ran_out_is_taken_over_and_its_owner_writes_nothing_more(team: Team) -> None:
-    broadcast = await expanded(team, 3)
+    broadcast = await factories.sending(team, 3)
     old = await claim(broadcast)
     assert old is not None
     assert await begin(old) == [1, 2]
@@ -151,7 +146,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_owner_writes_nothing_m
 
 
 async def test_the_range_about_to_be_sent_is_committed_first(team: Team) -> None:
-    broadcast = await expanded(team, 3)
+    broadcast = await factories.sending(team, 3)
     lease = await claim(broadcast)
     assert lease is not None
     await begin(lease)
@@ -161,10 +156,10 @@ async def test_the_range_about_to_be_sent_is_committed_first(team: Team) -> None
     assert (await chunk(broadcast)).inflight_lo is None
 
 
-async def test_two_last_chunks_at_once_finish_the_broadcast_once(team: Team, chunks_of_three: None) -> None:
+async def test_last_chunks_that_end_at_once_finish_the_broadcast_once(team: Team, chunks_of_three: None) -> None:
     for _ in range(5):
-        broadcast = await expanded(await factories.team(), 6)
-        await asyncio.gather(send_all(broadcast, 1), send_all(broadcast, 2))
+        broadcast = await factories.sending(await factories.team(), 12)
+        await asyncio.gather(*(send_all(broadcast, no) for no in range(1, 5)))
         async with transaction() as session:
             row = await session.get(Broadcast, broadcast.id)
             told = await session.scalars(sa.select(Fact.kind).where(Fact.entity_id == broadcast.id))
@@ -173,7 +168,7 @@ async def test_two_last_chunks_at_once_finish_the_broadcast_once(team: Team, chu
 
 
 async def test_pause_holds_after_the_micro_batch_and_resume_goes_on_with_the_rest(team: Team) -> None:
-    broadcast = await expanded(team, 4)
+    broadcast = await factories.sending(team, 4)
     lease = await claim(broadcast)
     assert lease is not None
     assert await begin(lease) == [1, 2]
@@ -192,7 +187,7 @@ async def test_pause_holds_after_the_micro_batch_and_resume_goes_on_with_the_res
 
 
 async def test_a_pause_at_the_last_moment_does_not_leave_it_unfinished(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     lease = await claim(broadcast)
     assert lease is not None
     await begin(lease)
@@ -207,7 +202,7 @@ async def test_a_pause_at_the_last_moment_does_not_leave_it_unfinished(team: Tea
 
 
 async def test_resume_finishes_what_had_nothing_left(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     await send_all(broadcast, 1)
     async with transaction() as session:
         await session.execute(sa.update(Broadcast).filter_by(id=broadcast.id).values(status=BroadcastStatus.PAUSED))
@@ -217,7 +212,7 @@ async def test_resume_finishes_what_had_nothing_left(team: Team) -> None:
 
 
 async def test_cancel_stops_and_nothing_is_due_any_more(team: Team) -> None:
-    broadcast = await expanded(team, 4)
+    broadcast = await factories.sending(team, 4)
     lease = await claim(broadcast)
     assert lease is not None
     await begin(lease)
@@ -231,7 +226,7 @@ async def test_cancel_stops_and_nothing_is_due_any_more(team: Team) -> None:
 
 
 async def test_a_chunk_nobody_has_is_due_and_given_out_once_in_a_while(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     assert await due(broadcast) == [1]
     assert await due(broadcast) == []
     with time_machine.travel(now() + timedelta(seconds=6)):
@@ -242,7 +237,7 @@ async def test_a_chunk_nobody_has_is_due_and_given_out_once_in_a_while(team: Tea
 
 
 async def test_failures_are_counted_by_themselves_and_all_of_them_fail_the_broadcast(team: Team) -> None:
-    broadcast = await expanded(team, 2)
+    broadcast = await factories.sending(team, 2)
     lease = await claim(broadcast)
     assert lease is not None
     await begin(lease)
@@ -253,7 +248,7 @@ async def test_failures_are_counted_by_themselves_and_all_of_them_fail_the_broad
 
 
 async def test_a_report_that_overtakes_the_result_is_not_undone_by_it(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     lease = await claim(broadcast)
     assert lease is not None
     await begin(lease)
@@ -281,7 +276,7 @@ async def _deliver(team: Team, broadcast: Broadcast) -> tuple[UUID, str]:
 
 
 async def test_a_send_done_twice_stores_one_message(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     device_id, _ = await _deliver(team, broadcast)
     await _deliver(team, broadcast)
     async with transaction() as session:
@@ -290,7 +285,7 @@ async def test_a_send_done_twice_stores_one_message(team: Team) -> None:
 
 
 async def test_the_same_report_many_times_at_once_counts_once(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     await send_all(broadcast, 1)
     device_id, key = await _deliver(team, broadcast)
 
@@ -304,7 +299,7 @@ async def test_the_same_report_many_times_at_once_counts_once(team: Team) -> Non
 
 
 async def test_a_device_reports_on_its_own_messages_only(team: Team) -> None:
-    broadcast = await expanded(team, 1)
+    broadcast = await factories.sending(team, 1)
     _, key = await _deliver(team, broadcast)
     (other,) = await factories.contacts((await factories.team()).app_id, 1)
     async with transaction() as session:

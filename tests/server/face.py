@@ -1,6 +1,7 @@
 """The real face over the sample schema, on a real port, with principals made by the test."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -31,6 +32,8 @@ APP = UUID(int=1)
 PROTOCOL = "graphql-transport-ws"
 HEADERS = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"}
 WAIT = 5.0
+# Unused, but a client that is given none reads all certificates of the machine.
+TLS = ssl.create_default_context()
 
 
 def settings(**changed: Any) -> Config:
@@ -85,9 +88,12 @@ class Face:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(base_url=self.url, verify=TLS)
+
     async def post(self, body: Any, **headers: str) -> httpx2.Response:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
-        async with httpx2.AsyncClient(base_url=self.url) as client:
+        async with self.client() as client:
             given = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
             return await client.post("/graphql", content=content, headers={k: v for k, v in given.items() if v})
 

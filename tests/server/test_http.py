@@ -143,7 +143,7 @@ async def test_only_json_is_taken(face, content_type, status):
 
 
 async def get(face, headers, **params):
-    async with httpx2.AsyncClient(base_url=face.url) as client:
+    async with face.client() as client:
         return await client.get("/graphql", params=params, headers=headers)
 
 
@@ -190,7 +190,7 @@ async def test_a_subscription_over_http_is_refused_and_told_where(face):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
 async def test_other_methods_are_405(face, method):
-    async with httpx2.AsyncClient(base_url=face.url) as client:
+    async with face.client() as client:
         response = await client.request(method, "/graphql")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
@@ -247,10 +247,10 @@ async def test_an_error_that_says_when_to_come_back_sets_retry_after(face):
 
 async def test_two_requests_on_one_connection_do_not_share_anything(face):
     face.door.known["good"] = principal()
-    async with httpx2.AsyncClient(base_url=face.url, headers=HEADERS) as client:
+    async with face.client() as client:
         body = orjson.dumps({"query": "{ whoami }"})
-        first = await client.post("/graphql", content=body, headers={"Authorization": "Bearer good"})
-        second = await client.post("/graphql", content=body)
+        first = await client.post("/graphql", content=body, headers=HEADERS | {"Authorization": "Bearer good"})
+        second = await client.post("/graphql", content=body, headers=HEADERS)
     assert first.json()["data"]["whoami"]
     assert second.json()["data"]["whoami"] is None
     assert first.headers["x-request-id"] != second.headers["x-request-id"]

@@ -99,9 +99,9 @@ async def test_the_parser_stops_at_its_limits(limit, query):
 async def test_no_small_document_costs_much(query):
     schema = schema_of()
     await run(schema, "{ hello }")
-    started = time.process_time()
+    started = time.thread_time()
     await run(schema, query)
-    assert time.process_time() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 async def test_the_chain_of_the_audit_costs_less_than_50_ms():
@@ -110,9 +110,9 @@ async def test_the_chain_of_the_audit_costs_less_than_50_ms():
     for _ in range(3):
         schema = schema_of()
         await run(schema, "{ hello }")
-        started = time.process_time()
+        started = time.thread_time()
         assert code_of(await run(schema, CHAIN)) == "QUERY_TOO_COMPLEX"
-        spent.append(time.process_time() - started)
+        spent.append(time.thread_time() - started)
     assert len(CHAIN) > 700
     assert min(spent) < 0.05
 

@@ -102,7 +102,14 @@ async def broadcast(team: Team, **fields: Any) -> Broadcast:
 async def sending(team: Team, recipients: int) -> Broadcast:
     """A broadcast whose recipients are written and whose chunks wait; no worker knows of it."""
     await contacts(team.app_id, recipients)
+    return await expanded(team)
+
+
+async def expanded(team: Team) -> Broadcast:
+    """A broadcast to the contacts there are, with its recipients written and its chunks waiting."""
     row = await broadcast(team, status=BroadcastStatus.SENDING, sent_at=now())
-    async with transaction() as session:
-        await expansion.expand_slice(session, row.id)
+    more = True
+    while more:
+        async with transaction() as session:
+            more = await expansion.expand_slice(session, row.id)
     return row

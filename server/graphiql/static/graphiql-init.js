@@ -5,14 +5,14 @@ const endpoint = new URL("graphql", document.baseURI);
 const socket = new URL(endpoint);
 socket.protocol = endpoint.protocol === "https:" ? "wss:" : "ws:";
 
-const welcome = `# Sign in by the mutation signIn, then put the token into "Headers" below:
+const welcome = `# Sign in first, then put the token into
+# "Headers" below, for all three kinds
+# of operation:
 #
 #   { "Authorization": "Bearer <token>" }
-#
-# Queries and mutations send it as a header, subscriptions in connection_init.
 `;
 
-// The fetcher adds what the Headers editor holds, to requests and to connection_init alike.
+// The fetcher sends what the Headers editor holds with requests, and for subscriptions in connection_init.
 const fetcher = GraphiQL.createFetcher({ url: endpoint.href, subscriptionUrl: socket.href });
 
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
