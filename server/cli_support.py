@@ -1,10 +1,11 @@
 """What the commands that work on data share: servers, event loop, and failures told in a sentence."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from core import redis_client
 from core.database import dispose, transaction
@@ -27,20 +28,27 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         SetUpError: it failed in a way that was to be expected; one sentence.
     """
-    try:
+    with told(), closing(work):
         load_environment()
-        return asyncio.run(_closing(work))
+        return asyncio.run(_disposing(work))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn the failures that are to be expected into a SetUpError with a sentence."""
+    try:
+        yield
     except DomainError as error:
         raise SetUpError(error.message) from error
     except DBAPIError as error:
-        raise SetUpError(_told(error)) from error
+        raise SetUpError(_database_failure(error)) from error
+    except ArgumentError as error:
+        raise SetUpError("DATABASE_URL must look like postgresql://user:password@host:5432/name.") from error
     except OSError as error:
         raise SetUpError(f"A server cannot be reached: {error}") from error
-    finally:
-        work.close()
 
 
-async def _closing(work: Coroutine[Any, Any, T]) -> T:
+async def _disposing(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await work
     finally:
@@ -48,7 +56,7 @@ async def _closing(work: Coroutine[Any, Any, T]) -> T:
         await redis_client.close()
 
 
-def _told(error: DBAPIError) -> str:
+def _database_failure(error: DBAPIError) -> str:
     if getattr(error.orig, "sqlstate", "") == NO_TABLES:
         return "The database has no tables yet; run `replyhq migrate` first."
     return f"The database failed: {error.orig}"

@@ -1,6 +1,5 @@
 """The whole of ReplyHQ from one command: servers, migrations, demo data, API, worker and clock, until Ctrl-C."""
 
-import asyncio
 import os
 import secrets
 import shutil
@@ -11,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import config
-from core.database import dispose
 from core.embedded import EmbeddedServers, SetUpError
 from core.embedded import erase as erase_servers
 from core.embedded.lock import FolderLock
 from core.embedded.ports import is_free
 from core.embedded.processes import identify, stop_leftover, tail
 from core.embedded.state import make_folder, write_private
-from server import demo_data, migrate
 from server.commands import api_command, clock_command, worker_command, worker_environment
 from server.demo_address import SignIn, is_ready, show
 from server.environment import SERVERS, RunningDemo, note_file, read_note, write_note
@@ -114,10 +111,7 @@ def _run(steps: Steps, stack: ExitStack) -> None:
     stack.callback(note_file(folder).unlink, missing_ok=True)
     stack.callback(running.supervisor.stop)
     running.start(_api())
-    with steps.step("Bringing the database up to date"):
-        migrate.upgrade()
-    with steps.step("Loading the demo data"):
-        account = asyncio.run(_seed())
+    account = _fill_database(steps)
     running.start(_worker(), _clock())
     with steps.step("Waiting for the API"):
         _wait_ready(running)
@@ -197,11 +191,16 @@ def _clock() -> Child:
     return Child("clock", clock_command(), dict(os.environ))
 
 
-async def _seed() -> SignIn:
-    try:
-        return await demo_data.seed()
-    finally:
-        await dispose()
+def _fill_database(steps: Steps) -> SignIn:
+    """Imports late: what it needs takes a second to import, in which the API is already starting."""
+    with steps.step("Bringing the database up to date"):
+        from server.demo_database import upgrade  # noqa: PLC0415
+
+        upgrade()
+    with steps.step("Loading the demo data"):
+        from server.demo_database import fill  # noqa: PLC0415
+
+        return fill()
 
 
 def _wait_ready(running: Running) -> None:

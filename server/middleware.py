@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import correlation
@@ -51,6 +52,8 @@ class Correlation:
         answer = _Answer(send, correlation.begin(Headers(scope=scope).get(correlation.HEADER)))
         try:
             await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            log.info("client left", path=scope["path"])
         except Exception:
             log.exception("request failed", path=scope["path"])
             if scope["type"] == "http" and not answer.started:

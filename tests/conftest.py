@@ -1,6 +1,7 @@
 """One PostgreSQL and one Valkey for the whole run; each parallel worker has a database, copied from a migrated one."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.support.processes import worker as worker_process
 SECRET = "a-secret-of-the-tests-long-enough-to-sign-with"
 TEMPLATE = "replyhq"
 _servers: EmbeddedServers | None = None
+_folder: Path | None = None
 
 
 def _is_controller(config: pytest.Config) -> bool:
@@ -41,8 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start_servers() -> None:
-    global _servers
-    _servers = EmbeddedServers(Path(tempfile.mkdtemp(prefix="replyhq-test-")) / "state", durable=False)
+    global _servers, _folder
+    _folder = Path(tempfile.mkdtemp(prefix="replyhq-test-"))
+    _folder.chmod(0o711)  # PostgreSQL runs as another user when the tests run as root
+    _servers = EmbeddedServers(_folder / "state", durable=False)
     urls = _servers.start()
     os.environ["TEST_DATABASE_URL"], os.environ["TEST_REDIS_URL"] = urls.database_url, urls.redis_url
     os.environ["DATABASE_URL"] = with_database(urls.database_url, TEMPLATE)
@@ -52,8 +56,9 @@ def _start_servers() -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Nothing is left running."""
-    if _servers is not None:
+    if _servers is not None and _folder is not None:
         _servers.stop()
+        shutil.rmtree(_folder, ignore_errors=True)
 
 
 def with_database(url: str, name: str) -> str:

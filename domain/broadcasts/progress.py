@@ -1,7 +1,7 @@
 """How far a broadcast is, summed from its chunks and tallies: a thousand small rows at most, never its recipients."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -61,7 +61,7 @@ class Progress:
     chunks_leased: int
     started_at: datetime | None
     ended_at: datetime | None
-    at: datetime
+    at: datetime = field(compare=False)
 
     @property
     def pending(self) -> int:

@@ -55,7 +55,7 @@ def encoding_of(file: BinaryIO, wanted: str | None = None) -> Encoding:
 
 def _wanted(file: BinaryIO, name: str) -> Encoding:
     try:
-        b"".decode(name)
+        io.TextIOWrapper(io.BytesIO(), name)
     except LookupError:
         raise Invalid(f"There is no encoding {name!r}; common ones are utf-8 and windows-1252.") from None
     if not _decodes(file, name):

@@ -1,20 +1,43 @@
-"""The command `replyhq`. Every command is a file of its own, and one line in each of the two lists below."""
+"""The command `replyhq`. Every command is a file of its own with a function of its name, and one line in COMMANDS."""
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from core.embedded import SetUpError
-from server.cli.clock import clock
-from server.cli.create_app import create_app
-from server.cli.demo import demo
-from server.cli.import_contacts import import_contacts
-from server.cli.migrate import migrate
-from server.cli.schema import schema
-from server.cli.serve import serve
-from server.cli.worker import worker
+
+COMMANDS = (
+    "demo",
+    "serve",
+    "worker",
+    "clock",
+    "migrate",
+    "create-app",
+    "import-contacts",
+    "devices",
+    "schema",
+)
+
+
+class Commands(TyperGroup):
+    """Imports a command when it is asked for: `replyhq demo` need not wait for what `replyhq schema` imports."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """All names, in the order of the help text."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(getattr(import_module(f"{__name__}.{name}"), name))
+        return typer.main.get_command(single)
 
 
 class App(typer.Typer):
@@ -29,17 +52,9 @@ class App(typer.Typer):
             sys.exit(1)
 
 
-app = App(
-    name="replyhq",
-    help="ReplyHQ: a GraphQL API for talking to the users of your app.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-)
-app.command()(demo)
-app.command()(serve)
-app.command()(worker)
-app.command()(clock)
-app.command()(migrate)
-app.command()(create_app)
-app.command()(import_contacts)
-app.command()(schema)
+app = App(name="replyhq", cls=Commands, no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+
+@app.callback()
+def main() -> None:
+    """ReplyHQ: a GraphQL API for talking to the users of your app."""

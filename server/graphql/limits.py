@@ -4,6 +4,7 @@ A fragment is measured once, however often it is spread, so a chain of fragments
 The rule stands first and ends the validation, so that the costlier rules never see a document that is too large.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -13,6 +14,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
@@ -24,6 +26,8 @@ from server.graphql.errors import TOO_COMPLEX
 
 MAX_COMMENTS = 50
 MAX_NESTING = 64
+MAX_DEFINITIONS = 60
+MAX_REPEATS = 60
 
 
 class Size(NamedTuple):
@@ -35,6 +39,7 @@ class Size(NamedTuple):
         fields: selected fields.
         aliases: fields with an alias.
         roots: fields on the first level.
+        repeats: fields beyond the first of a name in one pair of braces; the standard rules compare all pairs of them.
     """
 
     depth: int = 0
@@ -42,6 +47,7 @@ class Size(NamedTuple):
     fields: int = 0
     aliases: int = 0
     roots: int = 0
+    repeats: int = 0
 
     def beside(self, other: "Size") -> "Size":
         """Both selections in one set."""
@@ -51,6 +57,7 @@ class Size(NamedTuple):
             self.fields + other.fields,
             self.aliases + other.aliases,
             self.roots + other.roots,
+            self.repeats + other.repeats,
         )
 
 
@@ -80,6 +87,7 @@ class Measure:
         definitions = document.definitions
         self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
         self._known: dict[str, Size] = {}
+        self.definitions = len(definitions)
         self.operations = [self._set(d.selection_set) for d in definitions if isinstance(d, OperationDefinitionNode)]
 
     def total(self) -> Size:
@@ -90,8 +98,11 @@ class Measure:
         return total
 
     def _set(self, selection_set: SelectionSetNode | None) -> Size:
-        size = Size()
-        for selection in selection_set.selections if selection_set else ():
+        if selection_set is None:
+            return Size()
+        selections = selection_set.selections
+        size = Size(repeats=_repeats(selections))
+        for selection in selections:
             size = size.beside(self._selection(selection))
         return size._replace(nesting=size.nesting + 1)
 
@@ -112,7 +123,21 @@ class Measure:
 
 def _field(node: FieldNode, below: Size) -> Size:
     depth = 1 if node.name.value.startswith("__") else below.depth + 1
-    return Size(depth, below.nesting, below.fields + 1, below.aliases + bool(node.alias), 1)
+    return Size(depth, below.nesting, below.fields + 1, below.aliases + bool(node.alias), 1, below.repeats)
+
+
+def _repeats(selections: Sequence[SelectionNode]) -> int:
+    names = list(_names(selections))
+    return len(names) - len(set(names))
+
+
+def _names(selections: Sequence[SelectionNode]) -> Iterator[str]:
+    """What the fields are called in the answer, also those in inline fragments."""
+    for node in selections:
+        if isinstance(node, FieldNode):
+            yield (node.alias or node.name).value
+        elif isinstance(node, InlineFragmentNode):
+            yield from _names(node.selection_set.selections)
 
 
 def _check(measure: Measure, conf: Config) -> None:
@@ -124,6 +149,8 @@ def _check(measure: Measure, conf: Config) -> None:
         (total.nesting, MAX_NESTING, "levels of braces, fragments expanded"),
         (total.fields, conf.max_fields, "fields, fragments expanded"),
         (total.aliases, conf.max_aliases, "aliases, fragments expanded"),
+        (total.repeats, MAX_REPEATS, "fields that stand beside one of the same name"),
+        (measure.definitions, MAX_DEFINITIONS, "operations and fragments"),
         (roots, conf.max_root_fields, "root fields in one operation"),
     ):
         if found > most:

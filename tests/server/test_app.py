@@ -1,9 +1,11 @@
 """What stands before the routes, and the routes beside GraphQL."""
 
+import asyncio
 import re
 
 import httpx2
 import pytest
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
@@ -11,7 +13,7 @@ from starlette.routing import Route
 from server import health
 from server.app import assemble, create_app
 from server.middleware import Correlation
-from tests.server.face import HEADERS, TLS, running, serving, settings
+from tests.server.face import HEADERS, TLS, WAIT, running, serving, settings
 from tests.server.sample import SECRET
 
 ORIGIN = "https://app.example.com"
@@ -107,6 +109,20 @@ async def test_what_nobody_caught_is_masked():
             response = await http.get(f"http://127.0.0.1:{port}/")
     assert response.status_code == 500
     assert "hunter2" not in response.text
+
+
+async def test_a_client_that_leaves_in_mid_body_is_no_error(full):
+    with structlog.testing.capture_logs() as logs:
+        _, writer = await asyncio.open_connection("127.0.0.1", full.port)
+        writer.write(
+            b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+        )
+        await writer.drain()
+        writer.transport.abort()
+        async with asyncio.timeout(WAIT):
+            while not logs:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert [(log["event"], log["log_level"]) for log in logs] == [("client left", "info")]
 
 
 async def test_liveness(full):

@@ -15,6 +15,7 @@ CHAIN = (
     + "".join(f"fragment A{n} on Query{{...A{n + 1} ...A{n + 1}}}" for n in range(20))
     + "fragment A20 on Query{hello}"
 )
+FRAGMENT = "fragment F%s on Item{id}"
 INTROSPECTION = "{ __schema { types { fields { type { ofType { ofType { ofType { ofType { name } } } } } } } } }"
 
 
@@ -93,15 +94,35 @@ async def test_the_parser_stops_at_its_limits(limit, query):
         "{...A ...A} fragment A on Query{...A ...A hello}",
         "{" + " hello" * 1990 + "}",
         "{" + "...{hello " * 190 + "}" * 190 + "}",
+        "{some{" + "...{twins{id name}} " * 120 + "}}",
+        "{some{" + " ".join(f"...F{n}" for n in range(215)) + "}}" + "".join(FRAGMENT % n for n in range(215)),
+        "".join(f"query Q{n}{{hello}}" for n in range(390)),
     ],
-    ids=["chain", "empty chain", "long chain", "circle", "itself", "same field", "inline"],
+    ids=["chain", "empty", "long", "circle", "itself", "same", "inline", "beside", "fragments", "operations"],
 )
 async def test_no_small_document_costs_much(query):
     schema = schema_of()
     await run(schema, "{ hello }")
     started = time.thread_time()
-    await run(schema, query)
+    await run(schema, query, name="Q1" if "query Q1" in query else None)
     assert time.thread_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [
+        ("{" + " hello" * 61 + "}", True),
+        ("{" + " hello" * 62 + "}", False),
+        ("{" + " ...{ hello }" * 62 + "}", False),
+        ("{ some { ...F0 } }" + "".join(FRAGMENT % n for n in range(60)), False),
+        ("{ some {" + "...{" * 63 + "id" + "}" * 63 + "} }", False),
+        ("{ some {" + "...{" * 62 + "id" + "}" * 62 + "} }", True),
+    ],
+    ids=["61 beside", "62 beside", "62 beside inline", "definitions", "65 braces", "64 braces"],
+)
+async def test_what_makes_validation_slow_is_limited(query, fits):
+    code = code_of(await run(schema_of(max_root_fields=70), query))
+    assert code == (None if fits else "QUERY_TOO_COMPLEX")
 
 
 async def test_the_chain_of_the_audit_costs_less_than_50_ms():

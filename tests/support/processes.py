@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -37,7 +36,7 @@ class Process:
     def stop(self) -> None:
         if self._running is None or self._running.poll() is not None:
             return
-        os.killpg(self._running.pid, signal.SIGTERM)
+        self._running.terminate()  # not the group: a second SIGTERM from its master makes a Dramatiq worker hang
         try:
             self._running.wait(20)
         except subprocess.TimeoutExpired:
@@ -69,16 +68,11 @@ class Api(Process):
             return False
 
 
-def worker() -> Process:
+def worker(**environment: str) -> Process:
     """A Dramatiq worker process."""
-    return Process(worker_command(), **worker_environment())
+    return Process(worker_command(), **worker_environment(), **environment)
 
 
-def clock() -> Process:
+def clock(**environment: str) -> Process:
     """A clock process."""
-    return Process(clock_command())
-
-
-def python(code: str) -> Process:
-    """A process that runs `code`."""
-    return Process([sys.executable, "-c", code])
+    return Process(clock_command(), **environment)

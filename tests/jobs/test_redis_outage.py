@@ -1,0 +1,53 @@
+"""Redis gone for ten seconds under an open subscription and a sending that begins meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.core.valkey_server import ValkeyServer
+from tests.support import factories
+from tests.support.factories import Team
+from tests.support.graph import Graph
+from tests.support.processes import Api, clock, worker
+from tests.test_broadcasts import PROGRESS, SEND, create
+
+AWAY_SECONDS = 10
+RECIPIENTS = 1_000
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[ValkeyServer]:
+    """A Valkey of its own."""
+    server = ValkeyServer()
+    await server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def outage(valkey: ValkeyServer, team: Team) -> AsyncIterator[Graph]:
+    """API, worker and clock on that Valkey."""
+    own = {"REDIS_URL": valkey.url, "REPLYHQ_NAMESPACE": "outage"}
+    api, others = Api(**own), (worker(**own), clock(**own))
+    for process in (api, *others):
+        process.start()
+    graph = Graph(api.graphql, api.socket, team.token)
+    yield graph
+    await graph.close()
+    for process in (api, *others):
+        process.stop()
+
+
+async def test_a_stream_and_a_sending_survive_redis(outage: Graph, valkey: ValkeyServer, team: Team) -> None:
+    await factories.contacts(team.app_id, RECIPIENTS)
+    broadcast_id = await create(outage)
+    async with outage.connect() as socket:
+        frames = socket.frames(PROGRESS, seconds=60, id=broadcast_id)
+        assert (await anext(frames))["status"] == "DRAFT"
+        valkey.stop()
+        await outage.change(SEND, id=broadcast_id)
+        await asyncio.sleep(AWAY_SECONDS)
+        await valkey.start()
+        seen = [frame async for frame in frames]
+    assert (seen[-1]["status"], seen[-1]["stats"]["totalSent"]) == ("SENT", RECIPIENTS)
