@@ -7,11 +7,13 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.broker import wake
+from core.database import on_commit
 from core.ids import new_id
 from domain import facts
 from models.contacts import Contact
 from models.devices import Device, Platform
-from models.facts import FactKind
+from models.facts import Fact, FactKind
 
 # Without it SQLAlchemy leaves out what is None, and makes a statement for each run of rows with the same columns.
 ONE_STATEMENT = {"render_nulls": True}
@@ -32,8 +34,7 @@ async def add_contacts(session: AsyncSession, app_id: UUID, contacts: Sequence[d
     rows = [{"id": id_, "app_id": app_id, **fields} for id_, fields in zip(ids, contacts, strict=True)]
     if rows:
         await session.execute(insert(Contact), rows, execution_options=ONE_STATEMENT)
-    for id_ in ids:
-        facts.record(session, app_id, FactKind.CONTACT_CREATED, id_)
+    await record_facts(session, app_id, FactKind.CONTACT_CREATED, ids)
     return ids
 
 
@@ -43,6 +44,14 @@ async def add_devices(session: AsyncSession, app_id: UUID, devices: Sequence[New
     rows = [{"id": id_, "app_id": app_id, **device._asdict()} for id_, device in zip(ids, devices, strict=True)]
     if rows:
         await session.execute(insert(Device), rows, execution_options=ONE_STATEMENT)
-    for id_ in ids:
-        facts.record(session, app_id, FactKind.DEVICE_REGISTERED, id_)
+    await record_facts(session, app_id, FactKind.DEVICE_REGISTERED, ids)
     return ids
+
+
+async def record_facts(session: AsyncSession, app_id: UUID, kind: FactKind, ids: Sequence[UUID]) -> None:
+    """Write that `kind` happened to each of `ids`, by the system; followers are woken after the commit."""
+    if not ids:
+        return
+    rows = [{"app_id": app_id, "kind": kind, "entity_id": id_, "actor": facts.SYSTEM} for id_ in ids]
+    await session.execute(insert(Fact), rows, execution_options=ONE_STATEMENT)
+    on_commit(session, lambda: wake(facts.DISPATCHER))

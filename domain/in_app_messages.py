@@ -10,12 +10,14 @@ from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from core.clock import now
 from domain import facts
 from models.devices import Device
 from models.in_app_messages import InAppMessage
 
+NEXT_MOST = 50
 _NAMESPACE = UUID("6f2b6a1e-4c0f-5d0a-9a57-1f1c5b1f7c11")
 
 
@@ -43,6 +45,23 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class Position:
+    """How far a device has received: up to the message numbered `after`."""
+
+    device_id: UUID
+    after: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a device says it did with a message."""
+
+    device_id: UUID
+    message_id: UUID
+    kind: ReceiptKind
+
+
+@dataclass(frozen=True)
 class Advance:
     """A message that a report moved forward.
 
@@ -50,9 +69,14 @@ class Advance:
         kinds: the steps that are new, e.g. DELIVERED and OPENED for a message opened before it was reported delivered.
     """
 
+    report: Report
     key: str
     kinds: tuple[ReceiptKind, ...]
     at: datetime
+
+
+_ORDER = tuple(ReceiptKind)
+_TIMES = (InAppMessage.delivered_at, InAppMessage.opened_at, InAppMessage.clicked_at)
 
 
 def message_id(key: str) -> UUID:
@@ -120,29 +144,65 @@ def _columns(drafts: Sequence[Draft]) -> dict[str, Any]:
     }
 
 
-async def pending(session: AsyncSession, device_id: UUID, *, after: int, limit: int = 100) -> Sequence[InAppMessage]:
-    """The next messages for a device, in order: those numbered above `after` that it has not reported as delivered."""
+async def pending(session: AsyncSession, asked: Sequence[Position]) -> list[list[InAppMessage]]:
+    """For each position the next messages of its device that it has not reported as delivered, in order; 50 at most."""
+    places = sa.func.unnest(
+        sa.cast([one.device_id for one in asked], sa.ARRAY(sa.UUID)),
+        sa.cast([one.after for one in asked], sa.ARRAY(sa.BigInteger)),
+    ).table_valued(sa.column("device_id", sa.UUID), sa.column("after", sa.BigInteger), with_ordinality="no")
+    place = places.render_derived(name="place")
     waiting = sa.select(InAppMessage).where(
-        InAppMessage.device_id == device_id, InAppMessage.delivered_at.is_(None), InAppMessage.sequence > after
+        InAppMessage.device_id == place.c.device_id,
+        InAppMessage.delivered_at.is_(None),
+        InAppMessage.sequence > place.c.after,
     )
-    return (await session.scalars(waiting.order_by(InAppMessage.sequence).limit(limit))).all()
+    message = aliased(InAppMessage, waiting.order_by(InAppMessage.sequence).limit(NEXT_MOST).lateral())
+    rows = sa.select(place.c.no, message).select_from(place).join(message, sa.true())
+    found: list[list[InAppMessage]] = [[] for _ in asked]
+    for no, row in await session.execute(rows.order_by(place.c.no, message.sequence)):
+        found[no - 1].append(row)
+    return found
 
 
-async def mark(session: AsyncSession, device_id: UUID, reports: dict[UUID, ReceiptKind], at: datetime) -> list[Advance]:
-    """Note what a device did with its own messages; returns what is new. Reports about other messages are ignored."""
-    own = sa.select(InAppMessage).where(InAppMessage.device_id == device_id, InAppMessage.id.in_(reports))
-    rows = await session.scalars(own.order_by(InAppMessage.sequence).with_for_update(key_share=True))
-    return [advance for row in rows if (advance := _advance(row, reports[row.id], at)).kinds]
+async def mark(session: AsyncSession, reports: Sequence[Report], at: datetime) -> list[Advance]:
+    """Note what devices did with their own messages; returns what is new. Reports about other messages are ignored.
+
+    However many, they take four statements; the rows are locked in the order of their ids.
+    """
+    wanted = {(report.message_id, report.device_id): report for report in _furthest(reports)}
+    rows = await session.execute(
+        sa.select(InAppMessage.id, InAppMessage.device_id, InAppMessage.key, *_TIMES)
+        .where(InAppMessage.id.in_({report.message_id for report in reports}))
+        .order_by(InAppMessage.id)
+        .with_for_update(key_share=True)
+    )
+    advances = [
+        advance
+        for id_, device_id, key, *times in rows
+        if (report := wanted.get((id_, device_id))) and (advance := _advance(report, key, times, at)).kinds
+    ]
+    await _write(session, advances)
+    return advances
 
 
-def _advance(row: InAppMessage, reached: ReceiptKind, at: datetime) -> Advance:
-    """Fill the times up to `reached` that are still empty."""
-    steps = list(ReceiptKind)[: list(ReceiptKind).index(reached) + 1]
-    new = tuple(step for step in steps if getattr(row, _column(step)) is None)
-    for step in new:
-        setattr(row, _column(step), at)
-    return Advance(row.key, new, at)
+def _furthest(reports: Sequence[Report]) -> list[Report]:
+    """In the order of their kinds, so that of several about one message the furthest is the last."""
+    return sorted(reports, key=lambda report: _ORDER.index(report.kind))
 
 
-def _column(kind: ReceiptKind) -> str:
-    return f"{kind.value.lower()}_at"
+def _advance(report: Report, key: str, times: Sequence[datetime | None], at: datetime) -> Advance:
+    """The steps up to the reported one that had no time yet."""
+    reached = _ORDER.index(report.kind)
+    new = tuple(kind for no, kind in enumerate(_ORDER) if no <= reached and times[no] is None)
+    return Advance(report, key, new, at)
+
+
+async def _write(session: AsyncSession, advances: Sequence[Advance]) -> None:
+    """Fill the new times, a statement for each kind that occurs."""
+    for kind, column in zip(_ORDER, _TIMES, strict=True):
+        ids = [advance.report.message_id for advance in advances if kind in advance.kinds]
+        if ids:
+            this = InAppMessage.id == sa.any_(sa.cast(ids, sa.ARRAY(sa.UUID)))
+            values = {column: advances[0].at}
+            update = sa.update(InAppMessage).where(this).values(values)
+            await session.execute(update.execution_options(synchronize_session=False))

@@ -6,13 +6,14 @@ from uuid import UUID
 
 import strawberry
 
+from core.batcher import Batcher
 from core.clock import now
 from core.database import transaction
 from core.ids import parse_id
 from core.pubsub import hub
 from domain import checks, devices, in_app_messages
 from domain.broadcasts import receipts
-from domain.in_app_messages import ReceiptKind
+from domain.in_app_messages import Position, Report
 from domain.permissions import Permission
 from models.in_app_messages import InAppMessage as InAppMessageRow
 from schema.context import Info
@@ -23,11 +24,30 @@ from schema.permissions import requires
 REPORTS_MOST = 100
 
 
-def _furthest(receipts: list[ReceiptInput]) -> dict[UUID, ReceiptKind]:
-    """The furthest report about each message."""
-    order = list(ReceiptKind)
-    ranked = sorted(receipts, key=lambda receipt: order.index(receipt.kind))
-    return {parse_id(receipt.message_id, "receipts.messageId"): receipt.kind for receipt in ranked}
+async def _next(asked: list[Position]) -> list[list[InAppMessageRow]]:
+    """What waits for each of many devices."""
+    async with transaction() as session:
+        return await in_app_messages.pending(session, asked)
+
+
+async def _report(asked: list[list[Report]]) -> list[int]:
+    """Take the reports of many devices together; how many of each told something new."""
+    async with transaction() as session:
+        advances = await receipts.report(session, [report for reports in asked for report in reports], now())
+    new = {advance.report for advance in advances}
+    return [len(new.intersection(reports)) for reports in asked]
+
+
+_waiting = Batcher(_next)
+_reported = Batcher(_report)
+
+
+def _reports(device_id: UUID, given: list[ReceiptInput]) -> list[Report]:
+    checks.at_most(given, "receipts", REPORTS_MOST)
+    return [
+        Report(device_id, parse_id(one.message_id, f"receipts.{at}.messageId"), one.kind)
+        for at, one in enumerate(given)
+    ]
 
 
 @strawberry.type
@@ -39,9 +59,7 @@ class Mutation:
     )
     async def report_receipts(self, info: Info, input: ReportReceiptsInput) -> int:
         """Take reports."""
-        checks.at_most(input.receipts, "receipts", REPORTS_MOST)
-        async with transaction() as session:
-            return await receipts.report(session, info.context.asker().device(), _furthest(input.receipts), now())
+        return await _reported.ask(_reports(info.context.asker().device(), input.receipts))
 
 
 @strawberry.type
@@ -68,8 +86,7 @@ class Subscription:
                 await devices.seen(session, device_id)
             while True:
                 ticks.drain()
-                async with transaction() as session:
-                    rows = await in_app_messages.pending(session, device_id, after=after)
+                rows = await _waiting.ask(Position(device_id, after))
                 for row in rows:
                     after = row.sequence
                     yield row

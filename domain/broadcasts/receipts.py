@@ -1,4 +1,7 @@
-"""What devices report about a broadcast: the recipient moves forward, the counts follow in the same transaction."""
+"""What devices report about broadcasts: recipients move forward, the counts follow in the same transaction.
+
+Reports of many devices come together (see `core.batcher`), so the statements do not grow with their number.
+"""
 
 import re
 from collections import Counter
@@ -12,38 +15,56 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import facts, in_app_messages
 from domain.broadcasts.expansion import TALLY_SHARDS
 from domain.broadcasts.queries import topic
-from domain.in_app_messages import Advance, ReceiptKind
+from domain.in_app_messages import Advance, ReceiptKind, Report
 from models.broadcasts import BroadcastRecipient, BroadcastTally, RecipientStatus
 
 _KEY = re.compile(r"b([0-9a-f-]{36}):(\d+)")
 _ORDER = list(RecipientStatus)
+Place = tuple[UUID, int]
 
 
-async def report(session: AsyncSession, device_id: UUID, reports: dict[UUID, ReceiptKind], at: datetime) -> int:
-    """Take a device's reports about its messages; returns how many told something new."""
-    advances = await in_app_messages.mark(session, device_id, reports, at)
-    ours = [(match, advance) for advance in advances if (match := _KEY.fullmatch(advance.key))]
-    for broadcast_id, seq, advance in sorted(((UUID(m[1]), int(m[2]), a) for m, a in ours), key=lambda one: one[:2]):
-        await _advance(session, broadcast_id, seq, advance)
-    return len(advances)
+async def report(session: AsyncSession, reports: Sequence[Report], at: datetime) -> list[Advance]:
+    """Take the reports of devices about their messages; returns those that told something new."""
+    advances = await in_app_messages.mark(session, reports, at)
+    placed = {(UUID(match[1]), int(match[2])): one for one in advances if (match := _KEY.fullmatch(one.key))}
+    if placed:
+        await _advance(session, placed)
+        await _count(session, placed)
+    for broadcast_id in {broadcast_id for broadcast_id, _ in placed}:
+        facts.tick(session, topic(broadcast_id))
+    return advances
 
 
-async def _advance(session: AsyncSession, broadcast_id: UUID, seq: int, advance: Advance) -> None:
-    """Fill the new times of one recipient, raise its status, count. Called in the order of broadcasts: no deadlock."""
-    recipient = await session.get(BroadcastRecipient, (broadcast_id, seq), with_for_update=True)
-    if recipient is None:
-        return
+async def _advance(session: AsyncSession, placed: dict[Place, Advance]) -> None:
+    """Fill the new times of the recipients and raise their status, locked in their order as the sender does."""
+    place = sa.tuple_(BroadcastRecipient.broadcast_id, BroadcastRecipient.seq)
+    rows = sa.select(BroadcastRecipient).where(place.in_(sorted(placed)))
+    ordered = rows.order_by(BroadcastRecipient.broadcast_id, BroadcastRecipient.seq)
+    for recipient in await session.scalars(ordered.with_for_update(key_share=True)):
+        _move(recipient, placed[recipient.broadcast_id, recipient.seq])
+    await session.flush()
+
+
+def _move(recipient: BroadcastRecipient, advance: Advance) -> None:
     for kind in advance.kinds:
         setattr(recipient, f"{kind.value.lower()}_at", advance.at)
     reached = RecipientStatus(advance.kinds[-1].value)
     if _ORDER.index(reached) > _ORDER.index(recipient.status):
         recipient.status = reached
-    await _count(session, broadcast_id, seq, advance.kinds)
-    facts.tick(session, topic(broadcast_id))
 
 
-async def _count(session: AsyncSession, broadcast_id: UUID, seq: int, kinds: Sequence[ReceiptKind]) -> None:
-    by_column = Counter(kind.value.lower() for kind in kinds)
-    this = sa.and_(BroadcastTally.broadcast_id == broadcast_id, BroadcastTally.shard == seq % TALLY_SHARDS)
-    values = {name: getattr(BroadcastTally, name) + count for name, count in by_column.items()}
-    await session.execute(sa.update(BroadcastTally).where(this).values(values))
+async def _count(session: AsyncSession, placed: dict[Place, Advance]) -> None:
+    """Add to the tallies, one row a broadcast: the shard of its first recipient here. In order, so nobody deadlocks."""
+    firsts: dict[UUID, int] = {}
+    counts: Counter[tuple[UUID, ReceiptKind]] = Counter()
+    for (broadcast_id, seq), advance in sorted(placed.items(), key=lambda one: one[0]):
+        firsts.setdefault(broadcast_id, seq)
+        counts.update((broadcast_id, kind) for kind in advance.kinds)
+    for broadcast_id, seq in firsts.items():
+        this = sa.and_(BroadcastTally.broadcast_id == broadcast_id, BroadcastTally.shard == seq % TALLY_SHARDS)
+        values = {
+            column: getattr(BroadcastTally, column) + counts[broadcast_id, kind]
+            for kind in ReceiptKind
+            if counts[broadcast_id, kind] and (column := kind.value.lower())
+        }
+        await session.execute(sa.update(BroadcastTally).where(this).values(values))

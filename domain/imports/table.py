@@ -111,12 +111,12 @@ def delimiter_of(sample: Sequence[str]) -> str:
 
 def _score(sample: Sequence[str], delimiter: str) -> tuple[int, float, int]:
     """How many names of the header are known, how many rows are as long as the header, how many columns there are."""
-    rows = [record.cells for record in records(iter(sample), delimiter) if not record.fault]
+    rows = list(records(iter(sample), delimiter))
     if not rows:
         return 0, 0.0, 0
     header, *rest = rows
-    even = sum(len(row) == len(header) for row in rest)
-    return columns.known(header), even / max(len(rest), 1), len(header)
+    even = sum(len(row.cells) == len(header.cells) for row in rest)
+    return columns.known(header.cells), even / max(len(rest), 1), len(header.cells)
 
 
 def open_table(file: BinaryIO, encoding: str | None = None) -> Table:

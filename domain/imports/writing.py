@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.ids import new_id
-from domain import bulk, facts
+from domain import bulk
 from domain.contacts import LIST_MOST
 from domain.imports.reports import Refused
 from domain.imports.rows import Key, Row
@@ -137,7 +137,8 @@ async def _store(
         stored[id_] = stored[external_id] = (id_, country)
     found = [(one, *stored[one.row.fields["external_id"] or one.id]) for one in placed]
     told = [_Stored(one.row, id_, country, created=one.new and id_ == one.id) for one, id_, country in found]
-    _record(session, app_id, told)
+    await bulk.record_facts(session, app_id, FactKind.CONTACT_CREATED, [one.id for one in told if one.created])
+    await bulk.record_facts(session, app_id, FactKind.CONTACT_UPDATED, [one.id for one in told if not one.created])
     return told
 
 
@@ -169,12 +170,6 @@ def _with_primary(old: Any, new: Any) -> sa.ColumnElement[list[str]]:
     """The new entry, then the old ones but the first; just the old ones when there is no new one."""
     rest = sa.func.array_remove(old[2:LIST_MOST], new[1])
     return sa.case((sa.func.cardinality(new) > 0, sa.func.array_cat(new, rest)), else_=old)
-
-
-def _record(session: AsyncSession, app_id: UUID, stored: Sequence[_Stored]) -> None:
-    for one in stored:
-        kind = FactKind.CONTACT_CREATED if one.created else FactKind.CONTACT_UPDATED
-        facts.record(session, app_id, kind, one.id)
 
 
 async def _add_devices(session: AsyncSession, app_id: UUID, stored: Sequence[_Stored]) -> None:

@@ -12,7 +12,7 @@ from core.clock import now
 from core.database import transaction
 from domain.broadcasts import chunks, control, expansion, progress, receipts
 from domain.broadcasts.chunks import Lease, LeaseLostError, Result
-from domain.in_app_messages import Draft, ReceiptKind, message_id, store
+from domain.in_app_messages import Draft, ReceiptKind, Report, message_id, store
 from models.broadcasts import (
     Broadcast,
     BroadcastChunk,
@@ -254,7 +254,7 @@ async def test_a_report_that_overtakes_the_result_is_not_undone_by_it(team: Team
     await begin(lease)
     device_id, key = await _deliver(team, broadcast)
     async with transaction() as session:
-        await receipts.report(session, device_id, {message_id(key): ReceiptKind.OPENED}, now())
+        await receipts.report(session, [Report(device_id, message_id(key), ReceiptKind.OPENED)], now())
     await record(lease, Result(1))
     async with transaction() as session:
         row = await session.get(BroadcastRecipient, (broadcast.id, 1))
@@ -291,7 +291,7 @@ async def test_the_same_report_many_times_at_once_counts_once(team: Team) -> Non
 
     async def report() -> int:
         async with transaction() as session:
-            return await receipts.report(session, device_id, {message_id(key): ReceiptKind.CLICKED}, now())
+            return len(await receipts.report(session, [Report(device_id, message_id(key), ReceiptKind.CLICKED)], now()))
 
     assert sorted(await asyncio.gather(*(report() for _ in range(8)))) == [0] * 7 + [1]
     stats = (await read(broadcast, team)).stats
@@ -303,7 +303,7 @@ async def test_a_device_reports_on_its_own_messages_only(team: Team) -> None:
     _, key = await _deliver(team, broadcast)
     (other,) = await factories.contacts((await factories.team()).app_id, 1)
     async with transaction() as session:
-        assert await receipts.report(session, other, {message_id(key): ReceiptKind.OPENED}, now()) == 0
+        assert await receipts.report(session, [Report(other, message_id(key), ReceiptKind.OPENED)], now()) == []
     assert (await read(broadcast, team)).stats.total_opened == 0
 
 

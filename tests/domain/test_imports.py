@@ -64,7 +64,7 @@ def test_text_is_read_in_its_encoding(content: bytes, encoding: str) -> None:
 def test_only_what_is_not_said_by_the_file_is_a_guess() -> None:
     assert not table("email\n").encoding.guessed
     assert table("email\nJosé".encode("cp1252")).encoding.guessed
-    assert table("email\nИван Петров, Мария Кузнецова".encode("cp1251")).encoding.name == "cp1251"
+    assert table("email\n田中太郎, 佐藤花子".encode("cp932")).encoding.name == "cp932"
     assert not table("email\nJosé".encode("cp1252"), "windows-1252").encoding.guessed
 
 
@@ -86,7 +86,7 @@ def test_only_what_is_not_said_by_the_file_is_a_guess() -> None:
         (b"email,size,size\n", None, 'columns "size" and "size" mean the same'),
         (b"email,,name\n", None, "column 2"),
         (b"email,a\x07b\n", None, "column 2 holds a control character"),
-        (b'email,"name\n', None, "quotes do not match"),
+        (b'"email,name\n', None, "quotes do not match"),
     ],
 )
 def test_a_file_that_cannot_be_understood_is_refused_in_a_sentence(
@@ -120,9 +120,7 @@ def test_columns_are_known_however_they_are_written(spelling: str, field: str) -
 def test_a_row_becomes_a_contact() -> None:
     row = only(
         "External ID;Name;E-Mail;Phone;Country;Platform;Locale;Time Zone;Plan;Tags;Company;Note;;\n"
-        "7; Ada ;ADA@Example.com;0170 1234567;de;ios;de-DE;Europe/Berlin;pro; a;b;; a ;Acme;;;\n".replace(
-            " a;b;; a ", '" a;b;; a "'
-        )
+        '7; Ada ;ADA@Example.com;0170 1234567;de;ios;de-DE;Europe/Berlin;pro;" a;b;; a ";Acme;;;\n'
     )
 
     assert (row.key, row.platform) == (Key("external_id", "7"), Platform.IOS)
@@ -141,10 +139,10 @@ def test_a_row_becomes_a_contact() -> None:
 
 
 def test_a_national_number_is_of_the_row_or_of_the_import() -> None:
-    content = "phone,country\n0171 1234567,\n030 1234567,DE\n"
+    content = "phone,country\n079 123 45 67,\n030 1234567,DE\n"
     rows = [row for row in read(content, "CH") if isinstance(row, Row)]
 
-    assert [row.key for row in rows] == [Key("phones", "+41171234567"), Key("phones", "+49301234567")]
+    assert [row.key for row in rows] == [Key("phones", "+41791234567"), Key("phones", "+49301234567")]
     assert [row.fields["country"] for row in rows] == [None, "DE"]
 
 
@@ -179,7 +177,10 @@ def test_a_row_that_nothing_identifies_is_refused() -> None:
 def test_ragged_rows_are_refused_but_empty_cells_at_the_end_are_not() -> None:
     content = "email,name\na@example.com\nb@example.com,Bob,more\nc@example.com,Cy,,\n"
 
-    assert reasons(content) == {2: "The row has 1 cells; the header has 2.", 3: "The row has 3 cells; the header has 2."}
+    assert reasons(content) == {
+        2: "The row has 1 cells; the header has 2.",
+        3: "The row has 3 cells; the header has 2.",
+    }
     assert lines_read(content) == [4]
 
 
@@ -231,8 +232,8 @@ def test_no_text_whatever_stops_the_rows_after_it(anything: str, delimiter: str,
 
     *_, last = read(content)
 
-    assert isinstance(last, Row) or '"' in anything
-    assert last.record.text == good if isinstance(last, Row) else True
+    assert isinstance(last, Row), last
+    assert last.record.text == good
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=20)
@@ -271,5 +272,5 @@ def test_the_report_can_be_read_as_csv() -> None:
     header, first, second = csv.reader(io.StringIO(text.getvalue()))
 
     assert header == ["line", "reason", "row"]
-    assert first == ["3", "It is wrong.", "'=1,\"a\""]
+    assert first == ["3", "It is wrong.", '\'=1,"a"']
     assert second == ["4", "Too long.", "x" * 2_000]

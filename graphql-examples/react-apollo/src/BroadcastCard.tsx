@@ -16,7 +16,7 @@ export function BroadcastCard({ broadcast }: { broadcast: Broadcast }) {
       </header>
       <p>{body}</p>
       <Problems error={error} userErrors={data?.sendBroadcast?.userErrors} />
-      {status === "SENDING" || status === "PAUSED" ? <ProgressBar id={id} /> : <Outcome broadcast={broadcast} />}
+      {status === "SENDING" || status === "PAUSED" ? <ProgressBar broadcast={broadcast} /> : <Outcome broadcast={broadcast} />}
       {status === "DRAFT" && (
         <button disabled={loading} onClick={() => send({ variables: { input } })}>
           {loading ? "Starting…" : "Send to everybody"}

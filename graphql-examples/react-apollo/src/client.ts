@@ -31,6 +31,7 @@ const socket = createClient({
     closed: (event) => (event as CloseEvent).code === 4403 && distrust(),
   },
   retryAttempts: Infinity,
+  shouldRetry: () => true, // also when there is no server to shake hands with
   retryWait: (tries) => new Promise((resolve) => setTimeout(resolve, Math.min(500 * 2 ** tries, 15_000))),
   keepAlive: 10_000,
 });

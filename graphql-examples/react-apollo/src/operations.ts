@@ -45,9 +45,7 @@ interface BroadcastPayload {
 export interface Progress {
   id: string;
   status: Status;
-  pending: number;
   rate: number | null;
-  eta: string | null;
   ended: boolean;
   stats: Stats;
 }
@@ -205,9 +203,7 @@ export const BROADCAST_PROGRESS: TypedDocumentNode<{ broadcastProgress: Progress
     broadcastProgress(broadcastId: $id) {
       id
       status
-      pending
       rate
-      eta
       ended
       stats { ...StatsFields }
     }
