@@ -9,7 +9,7 @@ from graphql import OperationType, parse, validate
 from domain.permissions import DEVICE_PERMISSIONS
 from tests.schema.roots import GRAPH, roots
 from tests.support import factories
-from tests.support.examples import FOLDER, Example, documents, examples, variables_of
+from tests.support.examples import FOLDER, Example, documents, examples, page_documents, variables_of
 from tests.support.factories import Team
 from tests.support.graph import Graph
 from tests.support.placeholders import PLACEHOLDERS, Scene, filled, placeholders, scene
@@ -22,6 +22,11 @@ PERMISSIONS = {root.name: root.permission for root in roots()}
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 def test_a_document_is_valid(path: Path) -> None:
     assert validate(GRAPH, parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize("source", page_documents().values(), ids=page_documents())
+def test_a_document_of_the_page_is_valid(source: str) -> None:
+    assert validate(GRAPH, parse(source)) == []
 
 
 def test_every_root_field_has_an_example() -> None:

@@ -7,6 +7,7 @@ writes what came of it. Every write carries the fence of the claim, so a worker 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -178,33 +179,36 @@ async def _mark_sent(session: AsyncSession, lease: Lease, seqs: list[int]) -> in
     status = sa.case(
         (BroadcastRecipient.status == RecipientStatus.PENDING, RecipientStatus.SENT), else_=BroadcastRecipient.status
     )
-    chosen = _locked(lease, seqs, BroadcastRecipient.sent_at.is_(None))
-    return await _touched(session, sa.update(BroadcastRecipient).where(chosen).values(status=status, sent_at=now()))
+    without_result = BroadcastRecipient.sent_at.is_(None)
+    return await _set(session, lease, seqs, without_result, {"status": status, "sent_at": now()})
 
 
 async def _mark_failed(session: AsyncSession, lease: Lease, refused: Sequence[Result]) -> int:
     """Set FAILED with its code. Returns how many were waiting until now."""
-    count = 0
+    waiting, count = BroadcastRecipient.status == RecipientStatus.PENDING, 0
     for code in sorted({result.error_code for result in refused if result.error_code}):
         seqs = [result.seq for result in refused if result.error_code == code]
-        chosen = _locked(lease, seqs, BroadcastRecipient.status == RecipientStatus.PENDING)
         values = {"status": RecipientStatus.FAILED, "error_code": code}
-        count += await _touched(session, sa.update(BroadcastRecipient).where(chosen).values(values))
+        count += await _set(session, lease, seqs, waiting, values)
     return count
 
 
-def _locked(lease: Lease, seqs: list[int], condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """The condition for these recipients of the chunk, which locks them in their order, as reports do: no deadlock."""
-    of_it = BroadcastRecipient.broadcast_id == lease.broadcast.id
-    these = BroadcastRecipient.seq == sa.any_(sa.cast(seqs, sa.ARRAY(sa.Integer)))
-    rows = sa.select(BroadcastRecipient.seq).where(of_it, these, condition).order_by(BroadcastRecipient.seq)
-    return sa.and_(of_it, BroadcastRecipient.seq.in_(rows.with_for_update(key_share=True).scalar_subquery()))
+async def _set(
+    session: AsyncSession, lease: Lease, seqs: list[int], condition: sa.ColumnElement[bool], values: dict[str, Any]
+) -> int:
+    """Set `values` where `condition` holds; returns how many rows. They are locked in their order, as reports do."""
+    matching = sa.select(BroadcastRecipient.seq).where(_those(lease, seqs), condition).order_by(BroadcastRecipient.seq)
+    locked = list(await session.scalars(matching.with_for_update(key_share=True)))
+    if locked:
+        update = sa.update(BroadcastRecipient).where(_those(lease, locked)).values(values)
+        await session.execute(update.execution_options(synchronize_session=False))
+    return len(locked)
 
 
-async def _touched(session: AsyncSession, update: sa.Update) -> int:
-    """Run it and count the rows it changed."""
-    changed = update.returning(BroadcastRecipient.seq).execution_options(synchronize_session=False)
-    return len((await session.scalars(changed)).all())
+def _those(lease: Lease, seqs: list[int]) -> sa.ColumnElement[bool]:
+    """These recipients, by the primary key."""
+    any_of = BroadcastRecipient.seq == sa.any_(sa.cast(seqs, sa.ARRAY(sa.Integer)))
+    return sa.and_(BroadcastRecipient.broadcast_id == lease.broadcast.id, any_of)
 
 
 async def _finish(session: AsyncSession, chunk: BroadcastChunk) -> None:

@@ -17,7 +17,7 @@ class Counts:
         repeated: messages that came to a device that had them; must stay 0.
         delivered: reports of this kind that the server has taken. opened, clicked: likewise.
         finished: messages that came and whose reports have all been taken.
-        reconnects: connections that broke and were tried again.
+        reconnects: attempts to connect again after a connection broke or could not be opened.
         retries: reports that the server could not take and that were sent again.
         refused: devices that the server does not want.
         trouble: what broke last; empty when nothing did.

@@ -1,6 +1,7 @@
 """The documents of graphql-examples: every named operation, with the variables that stand beside it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 from graphql import DocumentNode, FieldNode, OperationDefinitionNode, parse, print_ast, separate_operations
 
 FOLDER = Path(__file__).parents[2] / "graphql-examples"
+PAGE = FOLDER / "react-apollo" / "src" / "operations.ts"
+_CONSTANT = re.compile(r"const (\w+)(?:(?!const ).)*?`([^`]*)`", re.DOTALL)
+_INSERTED = re.compile(r"\$\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,19 @@ def _of(source: str, variables: Mapping[str, Any]) -> list[Example]:
 
 def _line_above(source: str, start: int) -> str:
     return source[:start].rstrip("\n").rpartition("\n")[2]
+
+
+def page_documents() -> dict[str, str]:
+    """The documents of the React example by the name of their constant, with the fragments they take in."""
+    texts = dict(_CONSTANT.findall(PAGE.read_text()))
+    return {
+        name: "".join(_INSERTED.sub("", texts[part]) for part in _parts(name, texts))
+        for name, text in texts.items()
+        if not text.lstrip().startswith("fragment")
+    }
+
+
+def _parts(name: str, texts: Mapping[str, str]) -> list[str]:
+    """A constant and those inserted into it, each once."""
+    inserted = [part for one in _INSERTED.findall(texts[name]) for part in _parts(one, texts)]
+    return list(dict.fromkeys([name, *inserted]))
