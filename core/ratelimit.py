@@ -94,6 +94,17 @@ async def allow(
     return await spend(Limit(key, limit, per_seconds, burst), fallback=fallback)
 
 
+async def forgive(key: str, limit: int, per_seconds: float) -> None:
+    """Forget what `key` has spent at this rate. With Redis away it stays spent there."""
+    name = Limit(key, limit, per_seconds).name
+    _local.forget(name)
+    try:
+        async with reach() as redis:
+            await redis.delete(f"{config().namespace}:rate:{name}")
+    except RedisAway as away:
+        log.debug("rate limit not forgiven", reason=str(away))
+
+
 async def spend(*limits: Limit, fallback: Fallback = "local") -> float:
     """Spend from all `limits` or from none, in one round trip.
 
@@ -140,6 +151,10 @@ class LocalLimiter:
         for name, instant in paid.items():
             self._keep(name, instant)
         return 0
+
+    def forget(self, name: str) -> None:
+        """Nothing is spent of `name` any more."""
+        self._paid.pop(name, None)
 
     def _keep(self, name: str, instant: int) -> None:
         self._paid[name] = instant

@@ -42,9 +42,14 @@ async def _hashing(work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
 
 
+def _bytes(password: str) -> bytes:
+    """As it was typed: nothing trimmed, nothing normalised."""
+    return password.encode(errors="surrogatepass")
+
+
 async def hash_password(password: str) -> str:
     """The argon2id hash of `password`, with its parameters and salt (OWASP's minimum: 19 MiB, 2 passes)."""
-    return await _hashing(lambda: _hasher.hash(password))
+    return await _hashing(lambda: _hasher.hash(_bytes(password)))
 
 
 async def verify_password(password: str, stored: str | None) -> bool:
@@ -52,7 +57,7 @@ async def verify_password(password: str, stored: str | None) -> bool:
 
     def verify() -> bool:
         try:
-            return _hasher.verify(stored or _dummy_hash(), password) and stored is not None
+            return _hasher.verify(stored or _dummy_hash(), _bytes(password)) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
 
@@ -66,7 +71,7 @@ def random_token() -> str:
 
 def token_hash(token: str) -> str:
     """SHA-256 of a random token, as it is stored (a fast hash is right: the token has 256 bits)."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def _key() -> str:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import ratelimit, security
+from core.batcher import Batcher
 from core.clock import now
 from core.config import config
 from core.database import transaction
@@ -16,7 +17,7 @@ from domain.permissions import DEVICE_PERMISSIONS, ROLE_PERMISSIONS
 from domain.principals import Caller, Principal
 from domain.sessions import SignedIn
 from models.sessions import UserSession
-from models.team import AdminUser, Membership
+from models.team import AdminUser, Membership, Role
 
 TRIES_PER_ACCOUNT = 10
 TRIES_PER_IP = 50
@@ -48,24 +49,34 @@ async def sign_in(caller: Caller, *, email: str, password: str) -> SignedIn:
     """
     await throttle_sign_in(email, caller.ip)
     async with transaction() as session:
-        user = await session.scalar(sa.select(AdminUser).where(AdminUser.email == email.strip().lower()))
+        user = await session.scalar(sa.select(AdminUser).where(AdminUser.email == _account(email)))
     known = await security.verify_password(password[: apps.PASSWORD_MOST + 1], user.password_hash if user else None)
     async with transaction() as session:
         member = await _first_membership(session, user.id) if user and known else None
         if member is None:
             raise Unauthenticated("E-mail or password is wrong.")
-        return await sessions.start(session, member, caller)
+        signed_in = await sessions.start(session, member, caller)
+    await ratelimit.forgive(_account_key(email), TRIES_PER_ACCOUNT, TRY_WINDOW_SECONDS)
+    return signed_in
+
+
+def _account(email: str) -> str:
+    """The e-mail as accounts have it; what could be none of them becomes one that nobody has."""
+    return email.strip().lower().replace("\0", " ")
+
+
+def _account_key(email: str) -> str:
+    return f"sign-in:account:{security.token_hash(_account(email))}"
 
 
 async def throttle_sign_in(email: str, ip: str) -> None:
-    """Count a try, before the password is looked at.
+    """Count a try, before the password is looked at. A success forgives the account its tries, not the address.
 
     Raises:
         RateLimited: one too many.
     """
-    account = security.token_hash(email.strip().lower())
     await _throttle(f"sign-in:ip:{ip}", TRIES_PER_IP)
-    await _throttle(f"sign-in:account:{account}", TRIES_PER_ACCOUNT)
+    await _throttle(_account_key(email), TRIES_PER_ACCOUNT)
 
 
 async def _throttle(key: str, limit: int) -> None:
@@ -83,33 +94,24 @@ async def _first_membership(session: AsyncSession, user_id: UUID) -> Membership 
 async def authenticate(token: str) -> Principal:
     """Who holds this token. Looks at the database each time, so that a revoked session ends at once.
 
+    Those who ask at the same time, such as many websockets, are answered by one statement.
+
     Raises:
         Unauthenticated: nobody any more, or never.
     """
     claims = security.read(token)
     expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-    async with transaction() as session:
-        if claims["aud"] == sessions.TEAM:
-            return await _person(session, UUID(claims["sid"]), expires_at)
-        return await _device(session, UUID(claims["app"]), UUID(claims["sub"]), expires_at)
+    if claims["aud"] == sessions.TEAM:
+        return await _person(UUID(claims["sid"]), expires_at)
+    return await _device(UUID(claims["app"]), UUID(claims["sub"]), expires_at)
 
 
-async def _person(session: AsyncSession, session_id: UUID, expires_at: datetime) -> Principal:
+async def _person(session_id: UUID, expires_at: datetime) -> Principal:
     """The person of a live session, with the rights their role gives today."""
-    found = await session.execute(
-        sa.select(UserSession, Membership.role)
-        .join(
-            Membership,
-            sa.and_(Membership.app_id == UserSession.app_id, Membership.user_id == UserSession.user_id),
-        )
-        .where(UserSession.id == session_id, sessions.live(now()))
-    )
-    row = found.one_or_none()
-    if row is None:
+    proven = await _people.ask(session_id)
+    if proven is None:
         raise Unauthenticated("The session has ended. Sign in again.")
-    signed_in, role = row
-    if now() - signed_in.last_active_at > sessions.SEEN_EVERY:
-        signed_in.last_active_at = now()
+    signed_in, role = proven
     return Principal(
         app_id=signed_in.app_id,
         permissions=ROLE_PERMISSIONS[role],
@@ -119,8 +121,31 @@ async def _person(session: AsyncSession, session_id: UUID, expires_at: datetime)
     )
 
 
-async def _device(session: AsyncSession, app_id: UUID, device_id: UUID, expires_at: datetime) -> Principal:
+async def _live_people(session_ids: list[UUID]) -> list[tuple[UserSession, Role] | None]:
+    """Each session that is alive, with the role of its person; using one is noted once a minute."""
+    same_person = sa.and_(Membership.app_id == UserSession.app_id, Membership.user_id == UserSession.user_id)
+    alive = sa.select(UserSession, Membership.role).join(Membership, same_person)
+    async with transaction() as session:
+        rows = await session.execute(alive.where(UserSession.id.in_(session_ids), sessions.live(now())))
+        found = {signed_in.id: (signed_in, role) for signed_in, role in rows}
+        for signed_in, _ in sorted(found.values(), key=lambda one: one[0].id):
+            if now() - signed_in.last_active_at > sessions.SEEN_EVERY:
+                signed_in.last_active_at = now()
+    return [found.get(id_) for id_ in session_ids]
+
+
+async def _device(app_id: UUID, device_id: UUID, expires_at: datetime) -> Principal:
     """A device that is still registered."""
-    if not await devices.exists(session, app_id, device_id):
+    if not await _registered.ask((app_id, device_id)):
         raise Unauthenticated("This device is not registered any more. Register it again.")
     return Principal(app_id=app_id, permissions=DEVICE_PERMISSIONS, expires_at=expires_at, device_id=device_id)
+
+
+async def _registered_devices(asked: list[tuple[UUID, UUID]]) -> list[bool]:
+    async with transaction() as session:
+        known = await devices.existing(session, asked)
+    return [one in known for one in asked]
+
+
+_people = Batcher(_live_people)
+_registered = Batcher(_registered_devices)

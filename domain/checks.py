@@ -9,9 +9,11 @@ import phonenumbers
 
 from core.errors import Invalid
 
+_POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # in written JSON: the escape itself, not a backslash and a u
 
 
 def text(value: str, field: str, *, most: int, least: int = 1) -> str:
@@ -55,7 +57,7 @@ def phone(value: str, field: str, country: str | None = None) -> str:
         number = phonenumbers.parse(text(value, field, most=40), country)
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_possible_number(number):
+    if number is None or phonenumbers.is_possible_number_with_reason(number) != _POSSIBLE:
         raise Invalid(f"{field} is not a phone number; write it as +491701234567.", field=field)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
@@ -109,10 +111,11 @@ def json_object(value: Any, field: str, *, most_bytes: int = 4096) -> dict[str, 
         return None
     if not isinstance(value, dict):
         raise Invalid(f'{field} must be a JSON object, like {{"key": "value"}}.', field=field)
-    if "\\u0000" in (written := json.dumps(value)):
-        raise Invalid(f"{field} holds a NUL character; send plain text.", field=field)
+    written = json.dumps(value)
     if len(written) > most_bytes:
         raise Invalid(f"{field} must be at most {most_bytes} bytes as JSON; it has {len(written)}.", field=field)
+    if _NUL.search(written):
+        raise Invalid(f"{field} holds a NUL character; send plain text.", field=field)
     return value
 
 

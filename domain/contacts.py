@@ -112,8 +112,10 @@ async def delete(session: AsyncSession, principal: Principal, contact_id: UUID) 
     return contact
 
 
-async def get(session: AsyncSession, app_id: UUID, contact_id: UUID, *, lock: bool = False) -> Contact:
-    """One contact of the app.
+async def get(
+    session: AsyncSession, app_id: UUID, contact_id: UUID, *, lock: bool = False, field: str = "id"
+) -> Contact:
+    """One contact of the app; `field` is where its id came from.
 
     Raises:
         NotFound: it has no such contact.
@@ -121,7 +123,7 @@ async def get(session: AsyncSession, app_id: UUID, contact_id: UUID, *, lock: bo
     statement = sa.select(Contact).where(Contact.app_id == app_id, Contact.id == contact_id)
     contact = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if contact is None:
-        raise NotFound("There is no such contact.", field="id")
+        raise NotFound("There is no such contact.", field=field)
     return contact
 
 
@@ -130,25 +132,28 @@ async def listed(
 ) -> Page[Contact]:
     """The contacts of an app, oldest first; `search` looks into names, external ids, e-mails and phones."""
     rows = sa.select(Contact).where(Contact.app_id == app_id)
-    if search and search.strip():
-        rows = rows.where(Contact.search.contains(search.strip().lower(), autoescape=True))
-    if tag:
-        rows = rows.where(Contact.tags.any(tag))  # type: ignore[arg-type]
+    if wanted := checks.optional_text(search, "search", most=200):
+        rows = rows.where(Contact.search.contains(wanted.lower(), autoescape=True))
+    if marked := checks.optional_text(tag, "tag", most=50):
+        rows = rows.where(sa.literal(marked) == sa.any_(Contact.tags))
     return await page(session, rows, Contact.id, request, read=UUID)
 
 
-async def ids_of(session: AsyncSession, app_id: UUID, ids: Sequence[UUID], external_ids: Sequence[str]) -> list[UUID]:
-    """The contacts named by their own id or by the app's user id, each once.
+async def ids_of(
+    session: AsyncSession, app_id: UUID, ids: Sequence[UUID], external_ids: Sequence[str], *, within: str = ""
+) -> list[UUID]:
+    """The contacts named by their own id or by the app's user id, each once; `within` is the path of the two fields.
 
     Raises:
         Invalid: some are not contacts of this app; the message names the first of them.
     """
-    named = sa.or_(Contact.id.in_(ids), Contact.external_id.in_(external_ids))
+    names = [checks.text(one, f"{within}userIds.{at}", most=200) for at, one in enumerate(external_ids)]
+    named = sa.or_(Contact.id.in_(ids), Contact.external_id.in_(names))
     found = (
         await session.execute(sa.select(Contact.id, Contact.external_id).where(Contact.app_id == app_id, named))
     ).all()
-    _refuse_unknown([str(one) for one in ids], {str(row.id) for row in found}, "contactIds")
-    _refuse_unknown(external_ids, {row.external_id for row in found}, "userIds")
+    _refuse_unknown([str(one) for one in ids], {str(row.id) for row in found}, f"{within}contactIds")
+    _refuse_unknown(names, {row.external_id for row in found}, f"{within}userIds")
     return sorted(row.id for row in found)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import security
 from core.clock import now
+from core.errors import Conflict
 from core.ids import new_id
 from domain import checks, contacts, facts
 from domain.principals import Principal
@@ -17,6 +18,7 @@ from models.devices import Device, Platform
 from models.facts import FactKind
 
 AUDIENCE = "device"
+DEVICES_MOST = 50
 TOKEN_LIFETIME = timedelta(days=365)
 
 
@@ -42,8 +44,12 @@ async def register(
     Raises:
         NotFound: no such contact in this app.
         Invalid: a field breaks its rule.
+        Conflict: the contact has 50 devices already.
     """
-    contact = await contacts.get(session, principal.app_id, contact_id)
+    contact = await contacts.get(session, principal.app_id, contact_id, lock=True, field="contactId")
+    held = await session.scalar(sa.select(sa.func.count()).where(Device.contact_id == contact.id)) or 0
+    if held >= DEVICES_MOST:
+        raise Conflict(f"A contact has {DEVICES_MOST} devices at most.", field="contactId")
     device = Device(
         id=new_id(),
         app_id=principal.app_id,
@@ -64,10 +70,10 @@ def token(device: Device) -> str:
     return security.sign(AUDIENCE, {"sub": str(device.id), "app": str(device.app_id)}, TOKEN_LIFETIME)
 
 
-async def exists(session: AsyncSession, app_id: UUID, device_id: UUID) -> bool:
-    """Whether the app has this device."""
-    found = sa.select(sa.exists().where(Device.app_id == app_id, Device.id == device_id))
-    return bool(await session.scalar(found))
+async def existing(session: AsyncSession, asked: Sequence[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+    """Those of the pairs of app and device that are registered."""
+    rows = sa.select(Device.app_id, Device.id).where(Device.id.in_({device_id for _, device_id in asked}))
+    return {(app_id, id_) for app_id, id_ in await session.execute(rows)}
 
 
 async def seen(session: AsyncSession, device_id: UUID) -> None:

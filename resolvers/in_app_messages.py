@@ -9,9 +9,10 @@ import strawberry
 from core.batcher import Batcher
 from core.clock import now
 from core.database import transaction
+from core.errors import Invalid
 from core.ids import parse_id
 from core.pubsub import hub
-from domain import checks, devices, in_app_messages
+from domain import devices, in_app_messages
 from domain.broadcasts import receipts
 from domain.in_app_messages import Position, Report
 from domain.permissions import Permission
@@ -43,7 +44,8 @@ _reported = Batcher(_report)
 
 
 def _reports(device_id: UUID, given: list[ReceiptInput]) -> list[Report]:
-    checks.at_most(given, "receipts", REPORTS_MOST)
+    if not 1 <= len(given) <= REPORTS_MOST:
+        raise Invalid(f"Give 1 to {REPORTS_MOST} receipts.", field="receipts")
     return [
         Report(device_id, parse_id(one.message_id, f"receipts.{at}.messageId"), one.kind)
         for at, one in enumerate(given)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import strawberry
 from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension
+from strawberry.types.field import StrawberryField
 
 from core.errors import DomainError, ErrorCode, Forbidden, RateLimited, Unavailable
 from domain.permissions import Permission
@@ -56,6 +57,11 @@ class UserErrors(FieldExtension):
     def __init__(self, payload: type[Payload]) -> None:
         self._payload = payload
         self._names = [field.name for field in dataclasses.fields(payload) if field.name != "user_errors"]
+
+    def apply(self, field: StrawberryField) -> None:
+        """Describe the one argument that every mutation takes."""
+        for argument in field.arguments:
+            argument.description = argument.description or "What the mutation takes."
 
     async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Any, **kwargs: Any) -> Payload:
         """Run the resolver."""

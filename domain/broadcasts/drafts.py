@@ -60,11 +60,15 @@ async def resolve_target(session: AsyncSession, app_id: UUID, target: Target) ->
     named = len(target["contact_ids"]) + len(target["user_ids"])
     if target["target_type"] is TargetType.ALL_USERS:
         if named:
-            raise Invalid("ALL_USERS takes no contactIds and no userIds; use SPECIFIC_USERS.", field="targetType")
+            raise Invalid(
+                "ALL_USERS takes no contactIds and no userIds; use SPECIFIC_USERS.", field="target.targetType"
+            )
         return {"target_type": TargetType.ALL_USERS, "contact_ids": []}
     if not 1 <= named <= NAMED_MOST:
-        raise Invalid(f"SPECIFIC_USERS takes 1 to {NAMED_MOST} contactIds and userIds together.", field="contactIds")
-    ids = await contacts.ids_of(session, app_id, target["contact_ids"], target["user_ids"])
+        raise Invalid(
+            f"SPECIFIC_USERS takes 1 to {NAMED_MOST} contactIds and userIds together.", field="target.contactIds"
+        )
+    ids = await contacts.ids_of(session, app_id, target["contact_ids"], target["user_ids"], within="target.")
     return {"target_type": TargetType.SPECIFIC_USERS, "contact_ids": ids}
 
 

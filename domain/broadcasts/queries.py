@@ -15,8 +15,10 @@ def topic(broadcast_id: UUID) -> str:
     return f"broadcast:{broadcast_id}"
 
 
-async def get(session: AsyncSession, app_id: UUID, broadcast_id: UUID, *, lock: bool = False) -> Broadcast:
-    """One broadcast of the app.
+async def get(
+    session: AsyncSession, app_id: UUID, broadcast_id: UUID, *, lock: bool = False, field: str = "id"
+) -> Broadcast:
+    """One broadcast of the app; `field` is where its id came from.
 
     Raises:
         NotFound: it has no such broadcast.
@@ -24,7 +26,7 @@ async def get(session: AsyncSession, app_id: UUID, broadcast_id: UUID, *, lock: 
     statement = sa.select(Broadcast).where(Broadcast.app_id == app_id, Broadcast.id == broadcast_id)
     broadcast = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if broadcast is None:
-        raise NotFound("There is no such broadcast.", field="id")
+        raise NotFound("There is no such broadcast.", field=field)
     return broadcast
 
 

@@ -109,6 +109,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("app_id", "external_id", name="uq_contacts_app_id_external_id"),
     )
     op.create_index("ix_contacts_app_id_id", "contacts", ["app_id", "id"], unique=False)
+    op.create_index("ix_contacts_primary_email", "contacts", ["app_id", sa.text("(emails[1])")], unique=False)
+    op.create_index("ix_contacts_primary_phone", "contacts", ["app_id", sa.text("(phones[1])")], unique=False)
     op.create_index(
         "ix_contacts_search",
         "contacts",
@@ -330,6 +332,8 @@ def downgrade() -> None:
     op.drop_index(
         "ix_contacts_search", table_name="contacts", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}
     )
+    op.drop_index("ix_contacts_primary_phone", table_name="contacts")
+    op.drop_index("ix_contacts_primary_email", table_name="contacts")
     op.drop_index("ix_contacts_app_id_id", table_name="contacts")
     op.drop_table("contacts")
     op.drop_index("ix_broadcasts_sending", table_name="broadcasts", postgresql_where=sa.text("status = 'SENDING'"))

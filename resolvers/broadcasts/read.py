@@ -72,8 +72,9 @@ class Query:
     ) -> Page[BroadcastRecipientRow]:
         """A page of recipients."""
         request = PageRequest(first, after, last, before)
+        app_id, id_ = info.context.asker().app_id, parse_id(broadcast_id, "broadcastId")
         async with transaction() as session:
-            broadcast = await queries.get(session, info.context.asker().app_id, parse_id(broadcast_id, "broadcastId"))
+            broadcast = await queries.get(session, app_id, id_, field="broadcastId")
             return await queries.recipients(session, broadcast, request, status)
 
     @strawberry.field(
