@@ -84,6 +84,19 @@ async def test_tries_are_throttled_for_an_account(graph: Graph, team: Team) -> N
     assert answers[-1].body["errors"][0]["extensions"]["retryAfterMs"] > 0
 
 
+async def test_a_success_forgives_the_account_its_tries(graph: Graph, team: Team) -> None:
+    for _ in range(auth.TRIES_PER_ACCOUNT - 1):
+        await sign_in(graph, team, "not the password")
+    assert (await sign_in(graph, team))["userErrors"] == []
+    assert (await sign_in(graph, team, "not the password"))["userErrors"][0]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("text", ["a\x00b@example.com", "", "x" * 10_000])
+async def test_nonsense_is_no_account(graph: Graph, text: str) -> None:
+    answer = await graph.as_(None).data(SIGN_IN, input={"email": text, "password": text})
+    assert answer["signIn"]["userErrors"][0]["code"] == "UNAUTHENTICATED"
+
+
 async def test_a_sixth_session_ends_the_oldest(graph: Graph, team: Team) -> None:
     first = await sign_in(graph, team)
     for _ in range(5):

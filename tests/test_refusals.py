@@ -19,6 +19,8 @@ CREATE_CONTACT = """mutation($input: CreateContactInput!) { createContact(input:
   contact { id name emails phones country timeZone attributes tags } userErrors { code message field } } }"""
 UPDATE_CONTACT = """mutation($input: UpdateContactInput!) { updateContact(input: $input) {
   contact { id name emails } userErrors { code message field } } }"""
+REGISTER = """mutation($input: RegisterDeviceInput!) { registerDevice(input: $input) {
+  device { id } token userErrors { code message field } } }"""
 SCHEDULE = """mutation($input: ScheduleBroadcastInput!) { scheduleBroadcast(input: $input) {
   broadcast { id status scheduledAt } userErrors { code message field } } }"""
 
@@ -159,6 +161,7 @@ async def test_a_contact_is_cleaned(graph: Graph) -> None:
         ({"emails": ["no-address"]}, ["emails", "0"]),
         ({"emails": [f"u{n}@example.com" for n in range(21)]}, ["emails"]),
         ({"phones": ["+4917012345671", "12"]}, ["phones", "1"]),
+        ({"phones": ["12"], "country": "DE"}, ["phones", "0"]),
         ({"country": "ZZ"}, ["country"]),
         ({"locale": "!!"}, ["locale"]),
         ({"timeZone": "Mars/Olympus"}, ["timeZone"]),
@@ -174,6 +177,40 @@ async def test_a_contact_that_breaks_a_rule(graph: Graph, team: Team, change: di
     (error,) = await graph.refused(CREATE_CONTACT, **change)
     assert (error["code"], error["field"]) == ("BAD_USER_INPUT", field)
     assert await rows(team) == before
+
+
+async def test_a_backslash_is_no_control_character(graph: Graph) -> None:
+    payload = await graph.change(CREATE_CONTACT, attributes={"path": r"C:\u0000 \\u0000"})
+    assert payload["contact"]["attributes"] == {"path": r"C:\u0000 \\u0000"}
+
+
+async def test_a_contact_has_fifty_devices_at_most(graph: Graph, team: Team) -> None:
+    made = await graph.change(CREATE_CONTACT, name="Ada")
+    await factories.devices_of(team.app_id, made["contact"]["id"], 50)
+    (error,) = await graph.refused(REGISTER, contactId=made["contact"]["id"], platform="IOS")
+    assert (error["code"], error["field"]) == ("CONFLICT", ["contactId"])
+
+
+async def test_a_device_of_nobody_names_the_field(graph: Graph) -> None:
+    (error,) = await graph.refused(REGISTER, contactId=str(uuid4()), platform="IOS")
+    assert (error["code"], error["field"]) == ("NOT_FOUND", ["contactId"])
+
+
+async def test_contacts_are_found_by_part_of_what_they_are_called(graph: Graph) -> None:
+    await graph.change(CREATE_CONTACT, name="Grace Hopper", emails=["grace@navy.example"], tags=["vip"])
+    await graph.change(CREATE_CONTACT, name="100% Ada", phones=["+491701234567"])
+    for search, names in {
+        "HOPPER": ["Grace Hopper"],
+        "navy": ["Grace Hopper"],
+        "0% a": ["100% Ada"],
+        "%": ["100% Ada"],
+    }.items():
+        found = await graph.data(
+            "query($search: String) { contacts(search: $search) { nodes { name } } }", search=search
+        )
+        assert [one["name"] for one in found["contacts"]["nodes"]] == names
+    found = await graph.data('{ contacts(tag: "vip") { nodes { name } totalCount } }')
+    assert found["contacts"] == {"nodes": [{"name": "Grace Hopper"}], "totalCount": 1}
 
 
 async def test_an_update_changes_what_is_given_and_null_clears(graph: Graph) -> None:

@@ -60,9 +60,7 @@ async def resolve_target(session: AsyncSession, app_id: UUID, target: Target) ->
     named = len(target["contact_ids"]) + len(target["user_ids"])
     if target["target_type"] is TargetType.ALL_USERS:
         if named:
-            raise Invalid(
-                "ALL_USERS takes no contactIds and no userIds; use SPECIFIC_USERS.", field="target.targetType"
-            )
+            raise Invalid("ALL_USERS takes no ids; use SPECIFIC_USERS.", field="target.targetType")
         return {"target_type": TargetType.ALL_USERS, "contact_ids": []}
     if not 1 <= named <= NAMED_MOST:
         raise Invalid(

@@ -73,6 +73,13 @@ async def contacts(app_id: UUID, count: int, platform: Platform = Platform.IOS) 
     return reached
 
 
+async def devices_of(app_id: UUID, contact_id: str, count: int) -> None:
+    """`count` devices of one contact."""
+    one = {"app_id": app_id, "contact_id": UUID(contact_id), "platform": Platform.WEB}
+    async with transaction() as session:
+        await session.execute(sa.insert(Device), [{"id": new_id(), **one} for _ in range(count)])
+
+
 async def device_token(device_id: UUID) -> str:
     """A token of a device."""
     async with transaction() as session:
