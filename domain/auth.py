@@ -92,6 +92,18 @@ async def _first_membership(session: AsyncSession, user_id: UUID) -> Membership 
 
 
 async def authenticate(token: str) -> Principal:
+    """Who holds this token, as `prove` says; and that their session is used now.
+
+    Raises:
+        Unauthenticated: nobody any more, or never.
+    """
+    principal, signed_in = await _proof(token)
+    if signed_in and now() - signed_in.last_active_at > sessions.SEEN_EVERY:
+        await _used.ask(signed_in.id)
+    return principal
+
+
+async def prove(token: str) -> Principal:
     """Who holds this token. Looks at the database each time, so that a revoked session ends at once.
 
     Those who ask at the same time, such as many websockets, are answered by one statement.
@@ -99,38 +111,41 @@ async def authenticate(token: str) -> Principal:
     Raises:
         Unauthenticated: nobody any more, or never.
     """
+    principal, _ = await _proof(token)
+    return principal
+
+
+async def _proof(token: str) -> tuple[Principal, UserSession | None]:
     claims = security.read(token)
     expires_at = datetime.fromtimestamp(claims["exp"], UTC)
     if claims["aud"] == sessions.TEAM:
         return await _person(UUID(claims["sid"]), expires_at)
-    return await _device(UUID(claims["app"]), UUID(claims["sub"]), expires_at)
+    return await _device(UUID(claims["app"]), UUID(claims["sub"]), expires_at), None
 
 
-async def _person(session_id: UUID, expires_at: datetime) -> Principal:
+async def _person(session_id: UUID, expires_at: datetime) -> tuple[Principal, UserSession]:
     """The person of a live session, with the rights their role gives today."""
     proven = await _people.ask(session_id)
     if proven is None:
         raise Unauthenticated("The session has ended. Sign in again.")
     signed_in, role = proven
-    return Principal(
+    principal = Principal(
         app_id=signed_in.app_id,
         permissions=ROLE_PERMISSIONS[role],
         expires_at=expires_at,
         user_id=signed_in.user_id,
         session_id=signed_in.id,
     )
+    return principal, signed_in
 
 
 async def _live_people(session_ids: list[UUID]) -> list[tuple[UserSession, Role] | None]:
-    """Each session that is alive, with the role of its person; using one is noted once a minute."""
+    """Each session that is alive, with the role of its person."""
     same_person = sa.and_(Membership.app_id == UserSession.app_id, Membership.user_id == UserSession.user_id)
     alive = sa.select(UserSession, Membership.role).join(Membership, same_person)
     async with transaction() as session:
         rows = await session.execute(alive.where(UserSession.id.in_(session_ids), sessions.live(now())))
         found = {signed_in.id: (signed_in, role) for signed_in, role in rows}
-        for signed_in, _ in sorted(found.values(), key=lambda one: one[0].id):
-            if now() - signed_in.last_active_at > sessions.SEEN_EVERY:
-                signed_in.last_active_at = now()
     return [found.get(id_) for id_ in session_ids]
 
 
@@ -147,5 +162,13 @@ async def _registered_devices(asked: list[tuple[UUID, UUID]]) -> list[bool]:
     return [one in known for one in asked]
 
 
+async def _note_use(session_ids: list[UUID]) -> list[None]:
+    """Note that sessions are used, once a minute each."""
+    async with transaction() as session:
+        await sessions.touch(session, session_ids)
+    return [None] * len(session_ids)
+
+
 _people = Batcher(_live_people)
+_used = Batcher(_note_use)
 _registered = Batcher(_registered_devices)

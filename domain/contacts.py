@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
-from domain import checks, facts
+from domain import checks, facts, idempotency
 from domain.pages import Page, PageRequest, page
 from domain.principals import Principal
 from models.contacts import Contact
@@ -63,14 +63,18 @@ def _each(values: list[str] | None, field: str, check: Any, most: int = LIST_MOS
     return list(dict.fromkeys(check(value, f"{field}.{at}") for at, value in enumerate(values or [])))
 
 
-async def create(session: AsyncSession, principal: Principal, fields: ContactFields) -> Contact:
+async def create(session: AsyncSession, principal: Principal, fields: ContactFields, key: str | None = None) -> Contact:
     """A new contact.
 
     Raises:
         Invalid: a field breaks its rule.
         Conflict: the external id is taken in this app.
+        IdempotencyKeyReused: `key` came before with another input.
     """
-    contact = Contact(id=new_id(), app_id=principal.app_id, **clean(fields))
+    id_ = new_id()
+    if known := await idempotency.claim(session, principal.app_id, key, {"contact": fields}, id_):
+        return await get(session, principal.app_id, known)
+    contact = Contact(id=id_, app_id=principal.app_id, **clean(fields))
     session.add(contact)
     await _flush(session)
     facts.record(session, principal.app_id, FactKind.CONTACT_CREATED, contact.id, actor=principal.actor)
@@ -135,8 +139,8 @@ async def listed(
     if wanted := checks.optional_text(search, "search", most=200):
         rows = rows.where(Contact.search.contains(wanted.lower(), autoescape=True))
     if marked := checks.optional_text(tag, "tag", most=50):
-        rows = rows.where(sa.literal(marked) == sa.any_(Contact.tags))
-    return await page(session, rows, Contact.id, request, read=UUID)
+        rows = rows.where(Contact.tags.bool_op("@>")([marked]))
+    return await page(session, rows, Contact.id, request)
 
 
 async def ids_of(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypedDict
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import security
 from core.clock import now
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.ids import new_id
-from domain import checks, contacts, facts
+from domain import checks, contacts, facts, idempotency
 from domain.principals import Principal
 from models.devices import Device, Platform
 from models.facts import FactKind
@@ -30,14 +31,17 @@ class Registered:
     token: str
 
 
+class DeviceFields(TypedDict):
+    """What a new device is."""
+
+    contact_id: UUID
+    platform: Platform
+    push_token: str | None
+    app_version: str | None
+
+
 async def register(
-    session: AsyncSession,
-    principal: Principal,
-    contact_id: UUID,
-    platform: Platform,
-    *,
-    push_token: str | None = None,
-    app_version: str | None = None,
+    session: AsyncSession, principal: Principal, fields: DeviceFields, key: str | None = None
 ) -> Registered:
     """A new device of a contact.
 
@@ -46,23 +50,42 @@ async def register(
         Invalid: a field breaks its rule.
         Conflict: the contact has 50 devices already.
     """
-    contact = await contacts.get(session, principal.app_id, contact_id, lock=True, field="contactId")
+    id_ = new_id()
+    if known := await idempotency.claim(session, principal.app_id, key, {"device": fields}, id_):
+        return _registered(await get(session, principal.app_id, known))
+    contact = await contacts.get(session, principal.app_id, fields["contact_id"], lock=True, field="contactId")
     held = await session.scalar(sa.select(sa.func.count()).where(Device.contact_id == contact.id)) or 0
     if held >= DEVICES_MOST:
         raise Conflict(f"A contact has {DEVICES_MOST} devices at most.", field="contactId")
     device = Device(
-        id=new_id(),
+        id=id_,
         app_id=principal.app_id,
         contact_id=contact.id,
-        platform=platform,
-        push_token=checks.optional_text(push_token, "pushToken", most=4096),
-        app_version=checks.optional_text(app_version, "appVersion", most=50),
+        platform=fields["platform"],
+        push_token=checks.optional_text(fields["push_token"], "pushToken", most=4096),
+        app_version=checks.optional_text(fields["app_version"], "appVersion", most=50),
         country=contact.country,
     )
     session.add(device)
     await session.flush()
     facts.record(session, principal.app_id, FactKind.DEVICE_REGISTERED, device.id, actor=principal.actor)
+    return _registered(device)
+
+
+def _registered(device: Device) -> Registered:
     return Registered(device, token(device))
+
+
+async def get(session: AsyncSession, app_id: UUID, device_id: UUID) -> Device:
+    """One device of the app.
+
+    Raises:
+        NotFound: it has no such device.
+    """
+    device = await session.scalar(sa.select(Device).where(Device.app_id == app_id, Device.id == device_id))
+    if device is None:
+        raise NotFound("There is no such device.", field="id")
+    return device
 
 
 def token(device: Device) -> str:

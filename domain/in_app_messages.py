@@ -12,12 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from core.batcher import Batcher
 from core.clock import now
+from core.database import transaction
 from domain import facts
 from models.devices import Device
 from models.in_app_messages import InAppMessage
 
 NEXT_MOST = 50
+ROWS_MOST = 1_000
 _NAMESPACE = UUID("6f2b6a1e-4c0f-5d0a-9a57-1f1c5b1f7c11")
 
 
@@ -145,18 +148,22 @@ def _columns(drafts: Sequence[Draft]) -> dict[str, Any]:
 
 
 async def pending(session: AsyncSession, asked: Sequence[Position]) -> list[list[InAppMessage]]:
-    """For each position the next messages of its device that it has not reported as delivered, in order; 50 at most."""
+    """For each position the next messages of its device that it has not reported as delivered, in order.
+
+    50 of a device at most, and fewer when many ask, so that an answer holds some 1,000 rows; who got some asks again.
+    """
     places = sa.func.unnest(
         sa.cast([one.device_id for one in asked], sa.ARRAY(sa.UUID)),
         sa.cast([one.after for one in asked], sa.ARRAY(sa.BigInteger)),
     ).table_valued(sa.column("device_id", sa.UUID), sa.column("after", sa.BigInteger), with_ordinality="no")
     place = places.render_derived(name="place")
-    waiting = sa.select(InAppMessage).where(
+    undelivered = sa.select(InAppMessage).where(
         InAppMessage.device_id == place.c.device_id,
         InAppMessage.delivered_at.is_(None),
         InAppMessage.sequence > place.c.after,
     )
-    message = aliased(InAppMessage, waiting.order_by(InAppMessage.sequence).limit(NEXT_MOST).lateral())
+    share = max(1, min(NEXT_MOST, ROWS_MOST // len(asked)))
+    message = aliased(InAppMessage, undelivered.order_by(InAppMessage.sequence).limit(share).lateral())
     rows = sa.select(place.c.no, message).select_from(place).join(message, sa.true())
     found: list[list[InAppMessage]] = [[] for _ in asked]
     for no, row in await session.execute(rows.order_by(place.c.no, message.sequence)):
@@ -172,7 +179,7 @@ async def mark(session: AsyncSession, reports: Sequence[Report], at: datetime) -
     wanted = {(report.message_id, report.device_id): report for report in _furthest(reports)}
     rows = await session.execute(
         sa.select(InAppMessage.id, InAppMessage.device_id, InAppMessage.key, *_TIMES)
-        .where(InAppMessage.id.in_({report.message_id for report in reports}))
+        .where(InAppMessage.id == sa.any_(sa.cast([report.message_id for report in reports], sa.ARRAY(sa.UUID))))
         .order_by(InAppMessage.id)
         .with_for_update(key_share=True)
     )
@@ -206,3 +213,12 @@ async def _write(session: AsyncSession, advances: Sequence[Advance]) -> None:
             values = {column: advances[0].at}
             update = sa.update(InAppMessage).where(this).values(values)
             await session.execute(update.execution_options(synchronize_session=False))
+
+
+async def _waiting_for(asked: list[Position]) -> list[list[InAppMessage]]:
+    async with transaction() as session:
+        return await pending(session, asked)
+
+
+waiting = Batcher(_waiting_for)
+"""What waits for a device: `await waiting.ask(Position(...))`. Many devices are answered by one statement."""

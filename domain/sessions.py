@@ -103,6 +103,14 @@ async def refresh(session: AsyncSession, token: str) -> SignedIn:
     return _hand_out(row, following)
 
 
+async def touch(session: AsyncSession, session_ids: Sequence[UUID]) -> None:
+    """Note that sessions are used now, unless that was noted a minute ago; one that somebody else locks is left out."""
+    stale = sa.and_(UserSession.id.in_(session_ids), UserSession.last_active_at < now() - SEEN_EVERY)
+    free = sa.select(UserSession.id).where(stale).with_for_update(skip_locked=True, key_share=True)
+    seen = sa.update(UserSession).where(UserSession.id.in_(free.scalar_subquery())).values(last_active_at=now())
+    await session.execute(seen.execution_options(synchronize_session=False))
+
+
 async def listed(session: AsyncSession, user_id: UUID) -> Sequence[UserSession]:
     """The live sessions of a person, newest first: five at most."""
     own = sa.select(UserSession).where(UserSession.user_id == user_id, live(now()))

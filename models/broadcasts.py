@@ -12,6 +12,8 @@ from core.clock import now
 from models.base import Model, Record, app_key
 from models.devices import Platform
 
+TALLY_SHARDS = 16
+
 
 class TargetType(StrEnum):
     """Whom a broadcast is for."""

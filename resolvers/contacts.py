@@ -14,6 +14,7 @@ from domain.permissions import Permission
 from models.contacts import Contact as ContactRow
 from schema.contacts import (
     Contact,
+    ContactFieldsInput,
     ContactPayload,
     CreateContactInput,
     DeleteContactInput,
@@ -28,7 +29,7 @@ from schema.permissions import requires
 _FIELDS = ContactFields.__optional_keys__
 
 
-def _given(input: CreateContactInput) -> ContactFields:
+def _given(input: ContactFieldsInput) -> ContactFields:
     """The fields that the client wrote, null ones among them."""
     written = {name: getattr(input, name) for name in _FIELDS}
     return cast("ContactFields", {name: some.value for name, some in written.items() if some is not None})
@@ -79,7 +80,7 @@ class Mutation:
     async def create_contact(self, info: Info, input: CreateContactInput) -> ContactRow:
         """Create."""
         async with transaction() as session:
-            return await contacts.create(session, info.context.asker(), _given(input))
+            return await contacts.create(session, info.context.asker(), _given(input), input.idempotency_key)
 
     @mutation(Permission.EDIT_CONTACTS, ContactPayload, "Change the given fields of a contact.")
     async def update_contact(self, info: Info, input: UpdateContactInput) -> ContactRow:

@@ -1,16 +1,18 @@
 """In-app messages: what a device receives and reports."""
 
+import asyncio
+import random
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
-from core.batcher import Batcher
-from core.clock import now
 from core.database import transaction
 from core.errors import Invalid
 from core.ids import parse_id
+from core.pubsub import Subscription as Ticks
 from core.pubsub import hub
 from domain import devices, in_app_messages
 from domain.broadcasts import receipts
@@ -23,24 +25,13 @@ from schema.mutations import mutation
 from schema.permissions import requires
 
 REPORTS_MOST = 100
+LOOK_SECONDS = 30.0
 
 
-async def _next(asked: list[Position]) -> list[list[InAppMessageRow]]:
-    """What waits for each of many devices."""
-    async with transaction() as session:
-        return await in_app_messages.pending(session, asked)
-
-
-async def _report(asked: list[list[Report]]) -> list[int]:
-    """Take the reports of many devices together; how many of each told something new."""
-    async with transaction() as session:
-        advances = await receipts.report(session, [report for reports in asked for report in reports], now())
-    new = {advance.report for advance in advances}
-    return [len(new.intersection(reports)) for reports in asked]
-
-
-_waiting = Batcher(_next)
-_reported = Batcher(_report)
+async def _tick(ticks: Ticks) -> None:
+    """Wait for a tick, half a minute or so at the longest: one that got lost must not hold a message back for ever."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ticks.get(), random.uniform(0.5, 1.0) * LOOK_SECONDS)  # noqa: S311  spreads the load
 
 
 def _reports(device_id: UUID, given: list[ReceiptInput]) -> list[Report]:
@@ -61,7 +52,7 @@ class Mutation:
     )
     async def report_receipts(self, info: Info, input: ReportReceiptsInput) -> int:
         """Take reports."""
-        return await _reported.ask(_reports(info.context.asker().device(), input.receipts))
+        return await receipts.reported.ask(_reports(info.context.asker().device(), input.receipts))
 
 
 @strawberry.type
@@ -88,9 +79,9 @@ class Subscription:
                 await devices.seen(session, device_id)
             while True:
                 ticks.drain()
-                rows = await _waiting.ask(Position(device_id, after))
+                rows = await in_app_messages.waiting.ask(Position(device_id, after))
                 for row in rows:
                     after = row.sequence
                     yield row
                 if not rows:
-                    await ticks.get()
+                    await _tick(ticks)

@@ -11,7 +11,7 @@ from models.devices import Device as DeviceRow
 from schema.context import Info
 from schema.devices import Device
 from schema.mutations import Payload
-from schema.views import plain, view
+from schema.views import idempotency_field, plain, view
 
 
 @view(ContactRow, description="An end user of the app.")
@@ -38,9 +38,9 @@ class Contact:
         return await info.context.loaders.devices_of_contact.load(row.id)
 
 
-@strawberry.input(description="A new contact. Everything may be left out.")
-class CreateContactInput:
-    """A new contact."""
+@strawberry.input
+class ContactFieldsInput:
+    """What can be said of a contact."""
 
     external_id: strawberry.Maybe[str | None] = plain("The app's own id of this user, to 200 characters.")
     name: strawberry.Maybe[str | None] = plain("To 200 characters.")
@@ -54,8 +54,15 @@ class CreateContactInput:
     attributes: strawberry.Maybe[JSON | None] = plain("An object, 16 KiB at most.")
 
 
+@strawberry.input(description="A new contact. Everything may be left out.")
+class CreateContactInput(ContactFieldsInput):
+    """A new contact."""
+
+    idempotency_key: str | None = idempotency_field()
+
+
 @strawberry.input(description="Changes of a contact. What is left out stays; null clears.")
-class UpdateContactInput(CreateContactInput):
+class UpdateContactInput(ContactFieldsInput):
     """Changes of a contact."""
 
     id: strawberry.ID = plain("The contact.")

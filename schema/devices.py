@@ -7,7 +7,7 @@ import strawberry
 from models.devices import Device as DeviceRow
 from models.devices import Platform
 from schema.mutations import Payload
-from schema.views import described, plain, view
+from schema.views import described, idempotency_field, plain, view
 
 described(
     Platform,
@@ -39,6 +39,7 @@ class RegisterDeviceInput:
     platform: Platform = plain("What kind it is.")
     push_token: str | None = strawberry.field(default=None, description="Where pushes go; to 4096 characters.")
     app_version: str | None = strawberry.field(default=None, description="Version of the app on it.")
+    idempotency_key: str | None = idempotency_field()
 
 
 @strawberry.type(description="The new device and how it proves itself.")

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import strawberry
 from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension
+from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from core.errors import DomainError, ErrorCode, Forbidden, RateLimited, Unavailable
@@ -59,9 +60,10 @@ class UserErrors(FieldExtension):
         self._names = [field.name for field in dataclasses.fields(payload) if field.name != "user_errors"]
 
     def apply(self, field: StrawberryField) -> None:
-        """Describe the one argument that every mutation takes."""
+        """Describe the one argument that every mutation takes as its type is described."""
         for argument in field.arguments:
-            argument.description = argument.description or "What the mutation takes."
+            taken = get_object_definition(argument.type, strict=True)
+            argument.description = argument.description or taken.description
 
     async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Any, **kwargs: Any) -> Payload:
         """Run the resolver."""

@@ -20,11 +20,11 @@ def _read(value: object) -> datetime:
         raise GraphQLError(_HINT)
     try:
         at = datetime.fromisoformat(value)
-    except ValueError:
+        if at.tzinfo is None:
+            raise GraphQLError(_HINT)
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise GraphQLError(_HINT) from None
-    if at.tzinfo is None:
-        raise GraphQLError(_HINT)
-    return at.astimezone(UTC)
 
 
 SCALARS: dict[object, ScalarDefinition] = {

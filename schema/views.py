@@ -38,6 +38,14 @@ def described(kind: E, description: str, **values: str) -> E:
     return kind
 
 
+def idempotency_field() -> Any:
+    """The key of a request that may arrive twice; left out when it need not be."""
+    return strawberry.field(
+        default=None,
+        description="A text of your choice. The same request with the same key is done once, however often it arrives.",
+    )
+
+
 def plain(description: str) -> Any:
     """A field that is an attribute of the row."""
     return strawberry.field(description=description)

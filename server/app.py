@@ -17,7 +17,7 @@ from core.config import Config
 from core.database import dispose
 from core.logging import configure_logging
 from core.pubsub import hub
-from domain.auth import authenticate
+from domain.auth import authenticate, prove
 from server import graphiql
 from server.graphql.schema import schema
 from server.graphql.view import GraphQLView
@@ -33,7 +33,7 @@ PREFLIGHT_SECONDS = 600
 
 def create_app() -> Starlette:
     """The product, with the configuration of this process. `serve.py` runs it."""
-    return assemble(GraphQLView(schema(), authenticate=authenticate), resources)
+    return assemble(GraphQLView(schema(), authenticate=authenticate, prove=prove), resources)
 
 
 @asynccontextmanager

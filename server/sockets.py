@@ -16,7 +16,7 @@ from domain.principals import Principal
 
 log = structlog.get_logger(__name__)
 FORBIDDEN = 4403
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 PROOF_SECONDS = 5.0
 AT_ONCE = 200
 RESTS = 3.0

@@ -1,7 +1,7 @@
 """Sign-up, sign-in, sessions: A1 and the start of A2."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -170,6 +170,35 @@ async def _is_alive(team: Team) -> bool:
     except Unauthenticated:
         return False
     return True
+
+
+async def test_a_locked_session_row_holds_nobody_up(graph: Graph, team: Team) -> None:
+    other = await factories.team()
+    async with transaction() as session:
+        stale = now() - timedelta(minutes=5)
+        own = sa.update(UserSession).where(UserSession.user_id == team.user_id)
+        await session.execute(own.values(last_active_at=stale))
+    async with transaction() as holding:
+        await holding.execute(sa.select(UserSession).where(UserSession.user_id == team.user_id).with_for_update())
+        for one in (team, other):
+            assert len((await graph.as_(one.token).data(SESSIONS))["sessions"]) == 1
+
+
+async def test_a_websocket_that_is_only_open_does_not_keep_its_session_awake(team: Team) -> None:
+    stale = now() - timedelta(minutes=5)
+    async with transaction() as session:
+        own = sa.update(UserSession).where(UserSession.user_id == team.user_id)
+        await session.execute(own.values(last_active_at=stale))
+    await auth.prove(team.token)
+    assert await _last_active(team) == stale
+    await auth.authenticate(team.token)
+    assert await _last_active(team) > stale
+
+
+async def _last_active(team: Team) -> datetime:
+    async with transaction() as session:
+        own = sa.select(UserSession.last_active_at).where(UserSession.user_id == team.user_id)
+        return (await session.scalars(own)).one()
 
 
 async def test_an_access_token_ends_after_fifteen_minutes(team: Team) -> None:

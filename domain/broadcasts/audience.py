@@ -9,6 +9,8 @@ from models.broadcasts import Broadcast, TargetType
 from models.contacts import Contact
 from models.devices import Device, Platform
 
+IN_APP = (Platform.IOS, Platform.ANDROID, Platform.WEB)
+
 
 def devices(broadcast: Broadcast) -> sa.Select[UUID, UUID, Platform, str | None, str | None]:
     """The devices of the audience with the contact's time zone: one row for each device, nothing ordered."""
@@ -20,10 +22,11 @@ def devices(broadcast: Broadcast) -> sa.Select[UUID, UUID, Platform, str | None,
 
 
 def in_target(target_type: TargetType, contact_ids: list[UUID]) -> sa.ColumnElement[bool]:
-    """The condition that a device's contact is meant."""
+    """The condition that a device is meant: of one of the contacts, and of a kind that in-app messages reach."""
+    reached = Device.platform.in_(IN_APP)
     if target_type is TargetType.SPECIFIC_USERS:
-        return Device.contact_id.in_(contact_ids)
-    return sa.true()
+        return sa.and_(reached, Device.contact_id.in_(contact_ids))
+    return reached
 
 
 async def count(

@@ -1,7 +1,8 @@
 """How far a broadcast is, summed from its chunks and tallies: a thousand small rows at most, never its recipients."""
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -13,6 +14,7 @@ from core.clock import now
 from core.errors import NotFound
 from models.broadcasts import Broadcast, BroadcastChunk, BroadcastStatus, BroadcastTally, ChunkStatus
 
+LATELY = timedelta(seconds=10)
 ENDED = frozenset({BroadcastStatus.SENT, BroadcastStatus.FAILED, BroadcastStatus.CANCELLED})
 
 
@@ -52,6 +54,7 @@ class Progress:
 
     Attributes:
         chunks_leased: batches that workers are sending now.
+        rate: recipients a second: lately while it is sending (see `Pace`), over the whole when it has ended.
     """
 
     id: UUID
@@ -62,24 +65,21 @@ class Progress:
     started_at: datetime | None
     ended_at: datetime | None
     at: datetime = field(compare=False)
+    rate: float | None = field(default=None, compare=False)
 
     @property
     def pending(self) -> int:
         """Recipients without a result."""
-        return self.stats.total_recipients - self.stats.total_sent - self.stats.total_failed
+        return self.stats.total_recipients - self.done
 
     @property
-    def rate(self) -> float | None:
-        """Recipients a second since the start; None before anything was sent."""
-        done = self.stats.total_sent + self.stats.total_failed
-        if not done or self.started_at is None:
-            return None
-        seconds = ((self.ended_at or self.at) - self.started_at).total_seconds()
-        return done / max(seconds, 0.001)
+    def done(self) -> int:
+        """Recipients with a result."""
+        return self.stats.total_sent + self.stats.total_failed
 
     @property
     def eta(self) -> datetime | None:
-        """When the last one should be sent, at the rate so far; None when it is not moving."""
+        """When the last one should be sent, at the rate of lately; None when it is not moving."""
         if self.status is not BroadcastStatus.SENDING or not self.expanded or not self.rate:
             return None
         return self.at + timedelta(seconds=self.pending / self.rate)
@@ -99,6 +99,28 @@ class Progress:
     def ended(self) -> bool:
         """Whether nothing more will be sent."""
         return self.status in ENDED
+
+
+class Pace:
+    """How fast a broadcast is going, from what was seen of it in the last ten seconds: pauses do not dilute it."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[datetime, int]] = deque()
+
+    def of(self, progress: Progress) -> Progress:
+        """`progress` with its rate; None until it has been seen twice."""
+        if progress.ended and progress.started_at and progress.ended_at and progress.done:
+            return replace(progress, rate=progress.done / _seconds(progress.started_at, progress.ended_at))
+        self._seen.append((progress.at, progress.done))
+        while progress.at - self._seen[0][0] > LATELY:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        moving = progress.status is BroadcastStatus.SENDING and progress.done > before
+        return replace(progress, rate=(progress.done - before) / _seconds(since, progress.at)) if moving else progress
+
+
+def _seconds(since: datetime, until: datetime) -> float:
+    return max((until - since).total_seconds(), 0.001)
 
 
 async def read(session: AsyncSession, app_id: UUID, broadcast_id: UUID) -> Progress:

@@ -12,11 +12,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.batcher import Batcher
+from core.clock import now
+from core.database import transaction
 from domain import facts, in_app_messages
-from domain.broadcasts.expansion import TALLY_SHARDS
 from domain.broadcasts.queries import topic
 from domain.in_app_messages import Advance, ReceiptKind, Report
-from models.broadcasts import BroadcastRecipient, BroadcastTally, RecipientStatus
+from models.broadcasts import TALLY_SHARDS, BroadcastRecipient, BroadcastTally, RecipientStatus
 
 _KEY = re.compile(r"b([0-9a-f-]{36}):(\d+)")
 _ORDER = list(RecipientStatus)
@@ -37,10 +39,15 @@ async def report(session: AsyncSession, reports: Sequence[Report], at: datetime)
 
 async def _advance(session: AsyncSession, placed: dict[Place, Advance]) -> None:
     """Fill the new times of the recipients and raise their status, locked in their order as the sender does."""
-    place = sa.tuple_(BroadcastRecipient.broadcast_id, BroadcastRecipient.seq)
-    rows = sa.select(BroadcastRecipient).where(place.in_(sorted(placed)))
+    places = sa.func.unnest(
+        sa.cast([broadcast_id for broadcast_id, _ in placed], sa.ARRAY(sa.UUID)),
+        sa.cast([seq for _, seq in placed], sa.ARRAY(sa.Integer)),
+    ).table_valued(sa.column("broadcast_id", sa.UUID), sa.column("seq", sa.Integer))
+    place = places.render_derived(name="place")
+    same = sa.and_(BroadcastRecipient.broadcast_id == place.c.broadcast_id, BroadcastRecipient.seq == place.c.seq)
+    rows = sa.select(BroadcastRecipient).join(place, same)
     ordered = rows.order_by(BroadcastRecipient.broadcast_id, BroadcastRecipient.seq)
-    for recipient in await session.scalars(ordered.with_for_update(key_share=True)):
+    for recipient in await session.scalars(ordered.with_for_update(key_share=True, of=BroadcastRecipient)):
         _move(recipient, placed[recipient.broadcast_id, recipient.seq])
     await session.flush()
 
@@ -68,3 +75,14 @@ async def _count(session: AsyncSession, placed: dict[Place, Advance]) -> None:
             if counts[broadcast_id, kind] and (column := kind.value.lower())
         }
         await session.execute(sa.update(BroadcastTally).where(this).values(values))
+
+
+async def _report_all(asked: list[list[Report]]) -> list[int]:
+    async with transaction() as session:
+        advances = await report(session, [one for reports in asked for one in reports], now())
+    new = {advance.report for advance in advances}
+    return [len(new.intersection(reports)) for reports in asked]
+
+
+reported = Batcher(_report_all, largest=2_000, weigh=len)
+"""Takes a device's reports: `await reported.ask([...])` says how many told something new."""

@@ -38,9 +38,11 @@ class Subscription:
         """Frames of progress."""
         app_id, id_ = info.context.asker().app_id, parse_id(broadcast_id, "broadcastId")
 
+        pace = progress.Pace()
+
         async def read() -> Progress:
             async with transaction() as session:
-                return await progress.read(session, app_id, id_)
+                return pace.of(await progress.read(session, app_id, id_))
 
         async with aclosing(snapshots(queries.topic(id_), read)) as frames:
             async for frame in frames:

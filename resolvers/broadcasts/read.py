@@ -12,7 +12,6 @@ from domain.permissions import Permission
 from models.broadcasts import Broadcast as BroadcastRow
 from models.broadcasts import BroadcastRecipient as BroadcastRecipientRow
 from models.broadcasts import BroadcastStatus, RecipientStatus
-from resolvers.broadcasts.write import target_of
 from schema.broadcasts.inputs import BroadcastTargetInput
 from schema.broadcasts.types import AudiencePreview, Broadcast, BroadcastRecipient
 from schema.context import Info
@@ -86,6 +85,6 @@ class Query:
         """Count a target."""
         app_id = info.context.asker().app_id
         async with transaction() as session:
-            found = await drafts.resolve_target(session, app_id, target_of(target))
+            found = await drafts.resolve_target(session, app_id, target.target())
             contacts, devices = await audience.count(session, app_id, found["target_type"], found["contact_ids"])
         return AudiencePreview(contacts=contacts, devices=devices)

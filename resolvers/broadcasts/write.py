@@ -8,15 +8,15 @@ import strawberry
 from core.database import transaction
 from core.ids import parse_id
 from domain.broadcasts import control, drafts, trial
-from domain.broadcasts.drafts import Content, Target
+from domain.broadcasts.drafts import Content
 from domain.permissions import Permission
 from models.broadcasts import Broadcast as BroadcastRow
 from schema.broadcasts.inputs import (
     BroadcastInput,
     BroadcastPayload,
-    BroadcastTargetInput,
     CreateBroadcastInput,
     DeleteBroadcastPayload,
+    DuplicateBroadcastInput,
     ScheduleBroadcastInput,
     SendBroadcastInput,
     SendTestBroadcastInput,
@@ -27,12 +27,6 @@ from schema.context import Info
 from schema.mutations import mutation
 
 SEND = Permission.SEND_BROADCASTS
-
-
-def target_of(input: BroadcastTargetInput) -> Target:
-    """The target as the rules take it."""
-    ids = [parse_id(one, f"target.contactIds.{at}") for at, one in enumerate(input.contact_ids)]
-    return Target(target_type=input.target_type, contact_ids=ids, user_ids=input.user_ids)
 
 
 def _changes(input: UpdateBroadcastInput) -> Content:
@@ -49,19 +43,19 @@ class Mutation:
     async def create_broadcast(self, info: Info, input: CreateBroadcastInput) -> BroadcastRow:
         """Draft."""
         content = Content(title=input.title, body=input.body, data=input.data)  # type: ignore[typeddict-item]
-        target = target_of(input.target)
+        target = input.target.target()
         async with transaction() as session:
             return await drafts.create(session, info.context.asker(), content, target, input.idempotency_key)
 
     @mutation(Permission.EDIT_BROADCASTS, BroadcastPayload, "Change a broadcast that is DRAFT or SCHEDULED.")
     async def update_broadcast(self, info: Info, input: UpdateBroadcastInput) -> BroadcastRow:
         """Change."""
-        target = target_of(input.target.value) if input.target else None
+        target = input.target.value.target() if input.target else None
         async with transaction() as session:
             return await drafts.update(session, info.context.asker(), parse_id(input.id), _changes(input), target)
 
     @mutation(Permission.CREATE_BROADCASTS, BroadcastPayload, "Draft a copy of a broadcast, whatever its status.")
-    async def duplicate_broadcast(self, info: Info, input: SendBroadcastInput) -> BroadcastRow:
+    async def duplicate_broadcast(self, info: Info, input: DuplicateBroadcastInput) -> BroadcastRow:
         """Copy."""
         async with transaction() as session:
             return await drafts.duplicate(session, info.context.asker(), parse_id(input.id), input.idempotency_key)
@@ -83,7 +77,7 @@ class Mutation:
         """Test."""
         ids = [parse_id(one, f"contactIds.{at}") for at, one in enumerate(input.contact_ids)]
         async with transaction() as session:
-            return await trial.send_test(session, info.context.asker(), parse_id(input.id), ids)
+            return await trial.send_test(session, info.context.asker(), parse_id(input.id), ids, input.idempotency_key)
 
     @mutation(SEND, BroadcastPayload, "Let a broadcast start by itself at an instant; doing it again moves it.")
     async def schedule_broadcast(self, info: Info, input: ScheduleBroadcastInput) -> BroadcastRow:

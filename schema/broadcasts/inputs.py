@@ -5,12 +5,12 @@ from datetime import datetime
 import strawberry
 from strawberry.scalars import JSON
 
+from core.ids import parse_id
+from domain.broadcasts.drafts import Target
 from models.broadcasts import TargetType
 from schema.broadcasts.types import Broadcast
 from schema.mutations import Payload
-from schema.views import plain
-
-_KEY = "A text of your choice. The same request with the same key is done once, however often it arrives."
+from schema.views import idempotency_field, plain
 
 
 def _ids(description: str) -> list[strawberry.ID]:
@@ -26,6 +26,11 @@ class BroadcastTargetInput:
     contact_ids: list[strawberry.ID] = _ids("Contacts by their id.")
     user_ids: list[str] = strawberry.field(default_factory=list, description="Contacts by the app's own user id.")
 
+    def target(self) -> Target:
+        """The target as the rules take it."""
+        ids = [parse_id(one, f"target.contactIds.{at}") for at, one in enumerate(self.contact_ids)]
+        return Target(target_type=self.target_type, contact_ids=ids, user_ids=self.user_ids)
+
 
 @strawberry.input(description="A new draft.")
 class CreateBroadcastInput:
@@ -35,7 +40,7 @@ class CreateBroadcastInput:
     body: str = plain("1 to 10000 characters.")
     data: JSON | None = strawberry.field(default=None, description="An object, 4 KiB at most.")
     target: BroadcastTargetInput = plain("Whom it is for.")
-    idempotency_key: str | None = strawberry.field(default=None, description=_KEY)
+    idempotency_key: str | None = idempotency_field()
 
 
 @strawberry.input(description="Changes of a broadcast that has not started. What is left out stays.")
@@ -56,11 +61,18 @@ class BroadcastInput:
     id: strawberry.ID = plain("The broadcast.")
 
 
-@strawberry.input(description="Which broadcast, and the key that makes asking twice harmless.")
+@strawberry.input(description="Which broadcast to send.")
 class SendBroadcastInput(BroadcastInput):
-    """A broadcast to send or copy."""
+    """A broadcast to send."""
 
-    idempotency_key: str | None = strawberry.field(default=None, description=_KEY)
+    idempotency_key: str | None = idempotency_field()
+
+
+@strawberry.input(description="Which broadcast to copy.")
+class DuplicateBroadcastInput(BroadcastInput):
+    """A broadcast to copy."""
+
+    idempotency_key: str | None = idempotency_field()
 
 
 @strawberry.input(description="When a broadcast starts by itself.")
@@ -75,6 +87,7 @@ class SendTestBroadcastInput(BroadcastInput):
     """A few contacts."""
 
     contact_ids: list[strawberry.ID] = plain("1 to 20 contacts.")
+    idempotency_key: str | None = idempotency_field()
 
 
 @strawberry.type(description="The broadcast made or changed.")

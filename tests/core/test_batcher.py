@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from core.batcher import Batcher
+from core.errors import Unavailable
 
 
 class Work:
@@ -55,3 +56,23 @@ async def test_one_that_gives_up_leaves_the_others_alone() -> None:
     work.go.set()
     assert await asyncio.gather(busy, stays) == [2, 6]
     assert work.batches == [[1], [3]]
+
+
+async def test_a_batch_weighs_no_more_than_the_largest() -> None:
+    work = Work()
+    batcher = Batcher(work, largest=10, weigh=lambda asking: asking)
+    first = await asked(batcher, 1)
+    rest = await asked(batcher, 6, 4, 5, 20, 3)
+    work.go.set()
+    await asyncio.gather(*first, *rest)
+    assert work.batches == [[1], [6, 4], [5], [20], [3]]
+
+
+async def test_work_that_hangs_fails_in_time_and_the_next_batch_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.batcher.SECONDS", 0.05)
+    work = Work()
+    batcher = Batcher(work)
+    with pytest.raises(Unavailable):
+        await batcher.ask(1)
+    work.go.set()
+    assert await batcher.ask(2) == 4

@@ -10,7 +10,7 @@ import time_machine
 
 from core.clock import now
 from core.database import transaction
-from domain.broadcasts import chunks, control, expansion, progress, receipts
+from domain.broadcasts import audience, chunks, control, expansion, progress, receipts
 from domain.broadcasts.chunks import Lease, LeaseLostError, Result
 from domain.in_app_messages import Draft, ReceiptKind, Report, message_id, store
 from models.broadcasts import (
@@ -21,6 +21,7 @@ from models.broadcasts import (
     ChunkStatus,
     RecipientStatus,
 )
+from models.devices import Platform
 from models.facts import Fact
 from models.in_app_messages import InAppMessage
 from tests.support import factories
@@ -273,6 +274,65 @@ async def _deliver(team: Team, broadcast: Broadcast) -> tuple[UUID, str]:
         assert recipient is not None
         await store(session, team.app_id, [Draft(key, recipient.device_id, "Hello", "World", None)])
     return recipient.device_id, key
+
+
+async def test_one_that_arrived_before_a_crash_counts_as_sent_though_its_device_is_gone(team: Team) -> None:
+    broadcast = await factories.sending(team, 1)
+    lease = await claim(broadcast)
+    assert lease is not None
+    await begin(lease)
+    device_id, key = await _deliver(team, broadcast)
+    async with transaction() as session:
+        await receipts.report(session, [Report(device_id, message_id(key), ReceiptKind.DELIVERED)], now())
+    await record(lease, Result(1, "DEVICE_GONE"))
+    assert await begin(lease) == []
+    seen = await read(broadcast, team)
+    assert (seen.status, seen.stats.total_sent, seen.stats.total_failed) == (BroadcastStatus.SENT, 1, 0)
+
+
+async def test_a_thousand_reports_at_once(team: Team) -> None:
+    broadcast = await factories.sending(team, 1_000)
+    async with transaction() as session:
+        rows = (await session.scalars(sa.select(BroadcastRecipient).filter_by(broadcast_id=broadcast.id))).all()
+        keys = {chunks.send_key(broadcast.id, row.seq): row.device_id for row in rows}
+        await store(session, team.app_id, [Draft(key, device, "Hello", "World", None) for key, device in keys.items()])
+    reports = [Report(device, message_id(key), ReceiptKind.OPENED) for key, device in keys.items()]
+    told = await asyncio.gather(*(receipts.reported.ask([report]) for report in reports))
+    assert told == [1] * 1_000
+    stats = (await read(broadcast, team)).stats
+    assert (stats.total_delivered, stats.total_opened) == (1_000, 1_000)
+
+
+async def test_no_whatsapp_number_is_reached_in_app(team: Team) -> None:
+    await factories.contacts(team.app_id, 2, Platform.WHATSAPP)
+    broadcast = await factories.broadcast(team)
+    async with transaction() as session:
+        assert await audience.is_empty(session, broadcast)
+
+
+def test_the_pace_is_that_of_the_last_ten_seconds() -> None:
+    pace, start = progress.Pace(), now()
+
+    def seen(seconds: int, sent: int, status: BroadcastStatus = BroadcastStatus.SENDING) -> float | None:
+        stats = progress.Stats(total_recipients=1_000, total_sent=sent)
+        at = start + timedelta(seconds=seconds)
+        state = progress.Progress(
+            id=UUID(int=0),
+            status=status,
+            stats=stats,
+            expanded=True,
+            chunks_leased=1,
+            started_at=start,
+            ended_at=None,
+            at=at,
+        )
+        return pace.of(state).rate
+
+    assert seen(0, 0) is None
+    assert seen(5, 50) == 10.0
+    assert seen(6, 50, BroadcastStatus.PAUSED) is None
+    assert seen(3_600, 50) is None
+    assert seen(3_601, 70) == 20.0
 
 
 async def test_a_send_done_twice_stores_one_message(team: Team) -> None:
