@@ -37,11 +37,12 @@ async def seconds(work: Callable[[], Awaitable[None]]) -> float:
 
 async def send(broadcast_id: UUID) -> None:
     """Send all chunks, four at a time, as one worker process does."""
-    from domain.broadcasts import chunks
     from jobs.broadcasts import work_chunk
+    from models.broadcasts import BroadcastChunk
 
     async with transaction() as session:
-        waiting = await chunks.open_numbers(session, broadcast_id)
+        of_it = BroadcastChunk.broadcast_id == broadcast_id
+        waiting = list(await session.scalars(sa.select(BroadcastChunk.no).where(of_it)))
 
     async def work() -> None:
         while waiting:

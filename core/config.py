@@ -5,10 +5,20 @@ with `REPLYHQ_`.
 """
 
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, IPvAnyNetwork, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _parts(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_parts)]
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 
 class Config(BaseSettings):
@@ -20,6 +30,11 @@ class Config(BaseSettings):
     redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "redis_url"))
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections a process keeps.")
     database_overflow: int = Field(10, ge=0, description="PostgreSQL connections it may add under load.")
+    statement_seconds: float = Field(15.0, ge=0, description="Longest a statement may run; 0 is no limit.")
+    lock_seconds: float = Field(10.0, ge=0, description="Longest it may wait for a lock; 0 is no limit.")
+    idle_transaction_seconds: float = Field(
+        30.0, ge=0, description="Longest a transaction may do nothing; 0 is no limit."
+    )
     namespace: str = Field("replyhq", description="Prefix of all Redis keys and channels.")
     state_dir: Path = Field(Path(".replyhq"), description="Where the embedded servers keep data, ports and secrets.")
 
@@ -29,6 +44,13 @@ class Config(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = 8000
+    trusted_proxies: Networks = Field(
+        (ip_network("127.0.0.1"),),
+        description="Addresses and networks, parted by commas, whose X-Forwarded-For tells who calls.",
+    )
+    metrics_allowed: Networks = Field(
+        LOOPBACK, description="Addresses and networks, parted by commas, that may read /metrics."
+    )
     allowed_origins: tuple[str, ...] = Field((), description="Browser origins besides our own, e.g. a front end's.")
     graphiql: bool = Field(False, description="Serve the in-browser IDE at /graphiql.")
     introspection: bool = Field(False, description="Let clients ask the schema for its types.")
@@ -50,6 +72,11 @@ class Config(BaseSettings):
 
     lease_seconds: float = Field(15.0, description="How long a worker owns a batch without a sign of life.")
     chunk_size: int = Field(1_000, description="Recipients in one batch of a broadcast.")
+    chunks_at_once: int = Field(
+        8,
+        ge=1,
+        description="Batches of one broadcast that are queued or being sent at once: two for each sending thread.",
+    )
     worker_threads: int = Field(4, description="Batches one worker process sends at once.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of for people.")
     log_level: str = "INFO"

@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
+from typing import Any
 
+import orjson
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -14,22 +17,51 @@ Hook = Callable[[], Awaitable[None]]
 _HOOKS = "on_commit"
 
 
-def async_url(url: str) -> str:
-    """`url` with the driver that the engine needs: postgres:// and postgresql:// become postgresql+asyncpg://."""
-    scheme, _, rest = url.partition("://")
-    return f"postgresql+asyncpg://{rest}" if scheme in {"postgres", "postgresql"} else url
+def connect(settings: dict[str, str], **options: Any) -> AsyncEngine:
+    """A new engine for DATABASE_URL; every one in the product is made here.
+
+    Args:
+        settings: PostgreSQL's, for each of its sessions, as `SET` takes them.
+        options: of `create_async_engine`.
+    """
+    return create_async_engine(
+        _url(config().database_url),
+        # a failing statement must not write its parameters, names and password hashes among them, into logs
+        hide_parameters=True,
+        # JSONB writes large numbers out digit by digit; orjson reads them as the floats that they were
+        json_deserializer=orjson.loads,
+        connect_args={"server_settings": {"application_name": "replyhq", "jit": "off"} | settings},
+        **options,
+    )
+
+
+def _url(text: str) -> sa.URL:
+    """`text` for asyncpg, which calls libpq's `sslmode` by another name and with the same values `ssl`."""
+    url = sa.make_url(text)
+    if url.drivername in {"postgres", "postgresql"}:
+        url = url.set(drivername="postgresql+asyncpg")
+    mode = url.query.get("sslmode")
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode}) if mode else url
 
 
 @cache
 def engine() -> AsyncEngine:
     """The engine of this process, made at first use. It belongs to the event loop that first uses it."""
-    return create_async_engine(
-        async_url(config().database_url),
+    return connect(
+        _time_limits(),
         pool_size=config().database_pool,
         max_overflow=config().database_overflow,
         pool_pre_ping=True,
-        connect_args={"server_settings": {"application_name": "replyhq", "jit": "off"}},
     )
+
+
+def _time_limits() -> dict[str, str]:
+    seconds = {
+        "statement_timeout": config().statement_seconds,
+        "lock_timeout": config().lock_seconds,
+        "idle_in_transaction_session_timeout": config().idle_transaction_seconds,
+    }
+    return {name: f"{limit * 1000:.0f}ms" for name, limit in seconds.items()}
 
 
 async def dispose() -> None:
@@ -60,5 +92,5 @@ async def _run_hooks(session: AsyncSession) -> None:
     for hook in session.info.pop(_HOOKS, ()):
         try:
             await hook()
-        except Exception as error:  # noqa: BLE001
-            log.warning("on_commit hook failed", error=type(error).__name__)
+        except Exception:
+            log.warning("on_commit hook failed", exc_info=True)

@@ -7,8 +7,6 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.broker import wake
-from core.database import on_commit
 from core.ids import new_id
 from domain import facts
 from models.contacts import Contact
@@ -52,6 +50,8 @@ async def record_facts(session: AsyncSession, app_id: UUID, kind: FactKind, ids:
     """Write that `kind` happened to each of `ids`, by the system; followers are woken after the commit."""
     if not ids:
         return
-    rows = [{"app_id": app_id, "kind": kind, "entity_id": id_, "actor": facts.SYSTEM} for id_ in ids]
-    await session.execute(insert(Fact), rows, execution_options=ONE_STATEMENT)
-    on_commit(session, lambda: wake(facts.DISPATCHER))
+    served = facts.served_at(kind)
+    same = {"app_id": app_id, "kind": kind, "actor": facts.SYSTEM, "dispatched_at": served}
+    await session.execute(insert(Fact), [same | {"entity_id": id_} for id_ in ids], execution_options=ONE_STATEMENT)
+    if served is None:
+        facts.wake_dispatcher(session)

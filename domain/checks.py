@@ -1,6 +1,5 @@
 """Checks of what came in. Each returns the cleaned value or names the field and the way out."""
 
-import json
 import re
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,12 +7,13 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 
 from core.errors import Invalid
+from core.json import encode_exactly
 
 _POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")  # in written JSON: the escape itself, not a backslash and a u
+_NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")  # in written JSON: the escape itself, not a backslash and a u
 
 
 def text(value: str, field: str, *, most: int, least: int = 1) -> str:
@@ -105,13 +105,16 @@ def json_object(value: Any, field: str, *, most_bytes: int = 4096) -> dict[str, 
     """A JSON object of at most `most_bytes` when written out; None stays None.
 
     Raises:
-        Invalid: it is another kind of value, or too large.
+        Invalid: it is another kind of value, too large, or would not come back as it is.
     """
     if value is None:
         return None
     if not isinstance(value, dict):
         raise Invalid(f'{field} must be a JSON object, like {{"key": "value"}}.', field=field)
-    written = json.dumps(value)
+    try:
+        written = encode_exactly(value)
+    except ValueError as error:
+        raise Invalid(f"{field} {error}.", field=field) from None
     if len(written) > most_bytes:
         raise Invalid(f"{field} must be at most {most_bytes} bytes as JSON; it has {len(written)}.", field=field)
     if _NUL.search(written):

@@ -71,10 +71,10 @@ async def create(session: AsyncSession, principal: Principal, fields: ContactFie
         Conflict: the external id is taken in this app.
         IdempotencyKeyReused: `key` came before with another input.
     """
-    id_ = new_id()
-    if known := await idempotency.claim(session, principal.app_id, key, {"contact": fields}, id_):
+    id_, cleaned = new_id(), clean(fields)
+    if known := await idempotency.claim(session, principal.app_id, key, {"contact": cleaned}, id_):
         return await get(session, principal.app_id, known)
-    contact = Contact(id=id_, app_id=principal.app_id, **clean(fields))
+    contact = Contact(id=id_, app_id=principal.app_id, **cleaned)
     session.add(contact)
     await _flush(session)
     facts.record(session, principal.app_id, FactKind.CONTACT_CREATED, contact.id, actor=principal.actor)

@@ -61,22 +61,37 @@ class Page(Generic[Row]):
 
 
 def encode_cursor(key: object) -> str:
-    """An opaque cursor for `key`, a value whose text can be read back by the reader given to `page`."""
+    """An opaque cursor for `key`, a UUID or a whole number."""
     return base64.urlsafe_b64encode(str(key).encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, read: Callable[[str], Any], field: str) -> Any:
-    """The key inside a cursor.
+def decode_cursor(cursor: str, kind: sa.types.TypeEngine[Any], field: str) -> Any:
+    """The key inside a cursor, a value that a column of type `kind` can hold.
 
     Raises:
         Invalid: it is none of ours.
     """
     try:
-        return read(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+        return _key(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode(), kind)
     except (ValueError, binascii.Error):
         raise Invalid(
             f"{field} is not a cursor of this list; take one from pageInfo or an edge.", field=field
         ) from None
+
+
+def _key(text: str, kind: sa.types.TypeEngine[Any]) -> Any:
+    """Raises ValueError for what is no value of the type, or beyond what its column can hold."""
+    value = kind.python_type(text)
+    if isinstance(kind, sa.Integer) and value.bit_length() > _bits(kind):
+        raise ValueError("out of range")
+    return value
+
+
+def _bits(kind: sa.Integer) -> int:
+    """Of the largest number that a column of this type can hold."""
+    if isinstance(kind, sa.BigInteger):
+        return 63
+    return 15 if isinstance(kind, sa.SmallInteger) else 31
 
 
 async def page(
@@ -85,7 +100,6 @@ async def page(
     key: sa.orm.InstrumentedAttribute[Any],
     request: PageRequest,
     *,
-    read: Callable[[str], Any],
     newest_first: bool = False,
 ) -> Page[Row]:
     """One page of `rows`, ordered by the unique column `key`; one row more than asked tells whether there is more."""
@@ -95,7 +109,7 @@ async def page(
     descending = newest_first != backward
     statement = rows.order_by(key.desc() if descending else key.asc()).limit(request.size + 1)
     if cursor is not None:
-        edge = decode_cursor(cursor, read, field)
+        edge = decode_cursor(cursor, key.type, field)
         statement = statement.where(key < edge if descending else key > edge)
     found = list(await session.scalars(statement))
     more, kept = len(found) > request.size, found[: request.size]

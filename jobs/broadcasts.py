@@ -9,28 +9,38 @@ import dramatiq
 from channels.base import Channel, Outgoing
 from core.broker import wake
 from core.database import transaction
-from domain.broadcasts import chunks, expansion
+from domain.broadcasts import chunks, expansion, turns
 from domain.broadcasts.chunks import Lease, LeaseLostError, Result, Unsent
 from jobs.channels import IN_APP
+
+# A queue for bulk, so that workers can be kept for what should be quick; those that serve both take that first.
+SENDING = "sending"
+AFTER_OTHERS = 10
 
 
 @dramatiq.actor
 async def expand_broadcast(broadcast_id: str) -> None:
-    """Write the recipients of a broadcast, slice by slice, then wake its chunks."""
+    """Write the recipients of a broadcast, slice by slice, then wake its first chunks."""
     more = True
     while more:
         async with transaction() as session:
             more = await expansion.expand_slice(session, UUID(broadcast_id))
-    async with transaction() as session:
-        numbers = await chunks.open_numbers(session, UUID(broadcast_id))
-    for no in numbers:
-        await wake(send_chunk.actor_name, broadcast_id, str(no), queue=send_chunk.queue_name)
+    await wake_chunks(UUID(broadcast_id))
 
 
-@dramatiq.actor
+@dramatiq.actor(queue_name=SENDING, priority=AFTER_OTHERS)
 async def send_chunk(broadcast_id: str, no: str) -> None:
-    """Send one chunk."""
+    """Send one chunk, then wake the one whose turn it is next."""
     await work_chunk(UUID(broadcast_id), int(no))
+    await wake_chunks(UUID(broadcast_id))
+
+
+async def wake_chunks(broadcast_id: UUID | None = None) -> None:
+    """Wake the chunks of a broadcast, or of all, whose turn has just come, or whose wake-up or worker got lost."""
+    async with transaction() as session:
+        due = await turns.due(session, broadcast_id)
+    for id_, no in due:
+        await wake(send_chunk.actor_name, str(id_), str(no), queue=send_chunk.queue_name)
 
 
 async def work_chunk(broadcast_id: UUID, no: int) -> None:

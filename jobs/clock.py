@@ -9,9 +9,9 @@ import structlog
 from core.broker import wake
 from core.database import dispose, transaction
 from core.logging import configure_logging
-from domain import facts
-from domain.broadcasts import chunks, control, expansion
-from jobs.broadcasts import expand_broadcast, send_chunk
+from domain import facts, retention
+from domain.broadcasts import control, expansion, turns
+from jobs.broadcasts import expand_broadcast, wake_chunks
 
 log = structlog.get_logger(__name__)
 EVERY_SECONDS = 1.0
@@ -36,22 +36,20 @@ async def wake_expansions() -> None:
     async with transaction() as session:
         due = await expansion.due(session)
     for broadcast_id in due:
-        await wake(expand_broadcast.actor_name, str(broadcast_id))
+        await wake(expand_broadcast.actor_name, str(broadcast_id), queue=expand_broadcast.queue_name)
 
 
-async def wake_chunks() -> None:
-    """Wake the chunks that no worker has begun, or whose worker is gone."""
+async def advance_stalled() -> None:
+    """Go on with broadcasts of which no chunk has its turn: end them when nothing is left to send."""
     async with transaction() as session:
-        due = await chunks.due(session)
-    for broadcast_id, no in due:
-        await wake(send_chunk.actor_name, str(broadcast_id), str(no))
+        for broadcast_id in await turns.stalled(session):
+            await turns.advance(session, broadcast_id)
 
 
-async def finish_stalled() -> None:
-    """End broadcasts that have nothing left to send."""
+async def purge() -> None:
+    """Delete some of what has been kept for long enough."""
     async with transaction() as session:
-        for broadcast_id in await chunks.stalled(session):
-            await chunks.finish_broadcast(session, broadcast_id)
+        await retention.purge(session)
 
 
 DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
@@ -59,7 +57,8 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     wake_facts,
     wake_expansions,
     wake_chunks,
-    finish_stalled,
+    advance_stalled,
+    purge,
 )
 
 
@@ -68,8 +67,8 @@ async def tick() -> None:
     for duty in DUTIES:
         try:
             await duty()
-        except Exception as error:  # noqa: BLE001
-            log.warning("clock duty failed", duty=duty.__name__, error=type(error).__name__)
+        except Exception:
+            log.warning("clock duty failed", duty=duty.__name__, exc_info=True)
 
 
 async def run() -> None:

@@ -20,6 +20,8 @@ FOLLOWERS: dict[FactKind, tuple[Follower, ...]] = {
     FactKind.BROADCAST_STARTED: (expand_broadcast,),
     FactKind.BROADCAST_RESUMED: (expand_broadcast,),
 }
+if FOLLOWERS.keys() != facts.FOLLOWED:
+    raise RuntimeError("domain.facts.FOLLOWED must name the kinds that FOLLOWERS has.")
 
 
 @dramatiq.actor(actor_name=facts.DISPATCHER)

@@ -123,7 +123,7 @@ class BroadcastChunk(Model):
     """A run of recipients that one worker sends at a time.
 
     Attributes:
-        due_at: when the clock should wake it (again); NULL when there is nothing to wake.
+        due_at: when the clock should wake it (again); NULL when it is not its turn yet, or all is done.
         fence: grows at each claim; who writes with an older one has lost the batch.
         inflight_lo, inflight_hi: the recipients about to be sent, committed before the channel is called.
         sent, failed: how many of it ended so.

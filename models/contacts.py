@@ -24,6 +24,7 @@ class Contact(Record):
         sa.Index("ix_contacts_app_id_id", "app_id", "id"),
         sa.Index("ix_contacts_primary_email", "app_id", sa.text("(emails[1])")),
         sa.Index("ix_contacts_primary_phone", "app_id", sa.text("(phones[1])")),
+        sa.Index("ix_contacts_tags", "tags", postgresql_using="gin"),
         sa.Index("ix_contacts_search", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
     )
 

@@ -41,12 +41,13 @@ class Fact(Record):
         entity_id: the thing, e.g. the broadcast.
         actor: `user:<id>`, `device:<id>` or `system`.
         data: small and without secrets or message bodies.
-        dispatched_at: when its followers had been served; NULL until then.
+        dispatched_at: when its followers had been served, NULL until then; when it was made, if its kind has none.
     """
 
     __tablename__ = "facts"
     __table_args__ = (
         sa.Index("ix_facts_undispatched", "created_at", postgresql_where=sa.text("dispatched_at IS NULL")),
+        sa.Index("ix_facts_dispatched", "created_at", postgresql_where=sa.text("dispatched_at IS NOT NULL")),
     )
 
     app_id: Mapped[UUID] = app_key()

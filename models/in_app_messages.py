@@ -20,6 +20,7 @@ class InAppMessage(Record):
     __tablename__ = "in_app_messages"
     __table_args__ = (
         sa.UniqueConstraint("device_id", "sequence"),
+        sa.Index("ix_in_app_messages_created_at", "created_at"),
         sa.Index(
             "ix_in_app_messages_waiting", "device_id", "sequence", postgresql_where=sa.text("delivered_at IS NULL")
         ),

@@ -16,7 +16,10 @@ class UserSession(Record):
     """
 
     __tablename__ = "user_sessions"
-    __table_args__ = (sa.Index("ix_user_sessions_live", "user_id", postgresql_where=sa.text("revoked_at IS NULL")),)
+    __table_args__ = (
+        sa.Index("ix_user_sessions_live", "user_id", postgresql_where=sa.text("revoked_at IS NULL")),
+        sa.Index("ix_user_sessions_ended", sa.text("LEAST(revoked_at, expires_at)")),
+    )
 
     app_id: Mapped[UUID] = app_key()
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("admin_users.id", ondelete="CASCADE"))

@@ -1,11 +1,14 @@
 """The processes of ReplyHQ as command lines: the API never imports `jobs`, it starts workers and clock."""
 
 import sys
+from collections.abc import Sequence
 
 from core.config import config
 
 WORKER_POLL_MS = 50
 WORKER_STOP_SECONDS = 10
+# What should be quick, and sending in bulk. Workers kept for the first are never busy with the second.
+QUEUES = ("default", "sending")
 
 
 def api_command() -> list[str]:
@@ -13,13 +16,14 @@ def api_command() -> list[str]:
     return [sys.executable, "-m", "server.serve"]
 
 
-def worker_command(processes: int = 1) -> list[str]:
-    """Dramatiq's workers: `processes` of them, with `config().worker_threads` threads each."""
+def worker_command(processes: int = 1, queues: Sequence[str] = QUEUES) -> list[str]:
+    """Dramatiq's workers for `queues`: `processes` of them, with `config().worker_threads` threads each."""
     return [
         *(sys.executable, "-m", "dramatiq", "jobs"),
         *("--processes", str(processes)),
         *("--threads", str(config().worker_threads)),
         *("--worker-shutdown-timeout", str(WORKER_STOP_SECONDS * 1000)),
+        *("--queues", *queues),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The whole of ReplyHQ from one command: servers, migrations, demo data, API, worker and clock, until Ctrl-C."""
+"""The whole of ReplyHQ from one command: servers, migrations, demo data, API, workers and clock, until Ctrl-C."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ from core.embedded.lock import FolderLock
 from core.embedded.ports import is_free
 from core.embedded.processes import identify, stop_leftover, tail
 from core.embedded.state import make_folder, write_private
-from server.commands import api_command, clock_command, worker_command, worker_environment
+from server.commands import QUEUES, api_command, clock_command, worker_command, worker_environment
 from server.demo_address import SignIn, is_ready, show
 from server.environment import SERVERS, RunningDemo, note_file, read_note, write_note
 from server.steps import Steps
@@ -36,7 +36,7 @@ class Running:
     Attributes:
         folder: the state directory.
         steps: tells the user what happens.
-        supervisor: of API, worker and clock.
+        supervisor: of API, workers and clock.
         servers: the embedded ones, or None when the servers are the user's own.
     """
 
@@ -112,7 +112,7 @@ def _run(steps: Steps, stack: ExitStack) -> None:
     stack.callback(running.supervisor.stop)
     running.start(_api())
     account = _fill_database(steps)
-    running.start(_worker(), _clock())
+    running.start(*_workers(), _clock())
     with steps.step("Waiting for the API"):
         _wait_ready(running)
     show(steps, folder / "logs", account)
@@ -183,8 +183,10 @@ def _api() -> Child:
     return Child("api", api_command(), dict(os.environ))
 
 
-def _worker() -> Child:
-    return Child("worker", worker_command(), os.environ | worker_environment())
+def _workers() -> list[Child]:
+    """One for each queue: what should be quick never waits for sending."""
+    environment = os.environ | worker_environment()
+    return [Child(f"worker-{queue}", worker_command(queues=[queue]), environment) for queue in QUEUES]
 
 
 def _clock() -> Child:

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.config import config
 from core.database import transaction
 from core.redis_client import reach
 from server.migrate import MIGRATIONS
@@ -38,18 +39,20 @@ async def readyz(_request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Prometheus text for callers on the same host; 404 for all others, and for what a proxy passes on."""
-    if not _is_local(request):
+    """Prometheus text for REPLYHQ_METRICS_ALLOWED; 404 for all others, and for what a proxy passes on."""
+    if not _may_measure(request):
         raise Refused(404, "Not Found", code="NOT_FOUND")
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _is_local(request: Request) -> bool:
-    forwarded = {"forwarded", "x-forwarded-for"} & set(request.headers)
+def _may_measure(request: Request) -> bool:
+    if request.client is None or {"forwarded", "x-forwarded-for"} & set(request.headers):
+        return False
     try:
-        return not forwarded and request.client is not None and ip_address(request.client.host).is_loopback
+        caller = ip_address(request.client.host)
     except ValueError:
         return False
+    return any(caller in network for network in config().metrics_allowed)
 
 
 async def _passes(name: str) -> bool:

@@ -20,6 +20,8 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=[str(network) for network in config().trusted_proxies],
         ws_max_size=config().ws_max_message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_SECONDS,

@@ -1,7 +1,10 @@
 """Models and migrations agree; every migration goes back and forth on a database with data."""
 
+import asyncio
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,13 +19,41 @@ from models import Model
 from server import migrate
 from tests.conftest import TEMPLATE, with_database
 from tests.support import databases
+from tests.support.commands import replyhq
+
+CONCURRENT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0001", None
+
+
+def upgrade():
+    op.create_table("scratch", sa.Column("id", sa.Integer()))
+    with op.get_context().autocommit_block():
+        op.create_index("ix_scratch", "scratch", ["id"], postgresql_concurrently=True)
+
+
+def downgrade():
+    op.drop_table("scratch")
+"""
 
 
 @pytest.fixture
 def scratch() -> Iterator[str]:
     """A database of its own, migrated, as DATABASE_URL."""
+    yield from _database(TEMPLATE)
+
+
+@pytest.fixture
+def empty() -> Iterator[str]:
+    """A database of its own without tables, as DATABASE_URL."""
+    yield from _database("template0")
+
+
+def _database(template: str) -> Iterator[str]:
     before, name = os.environ["DATABASE_URL"], f"{urlsplit(os.environ['DATABASE_URL']).path[1:]}_scratch"
-    databases.create(name, TEMPLATE)
+    databases.create(name, template)
     os.environ["DATABASE_URL"] = with_database(before, name)
     config.cache_clear()
     yield os.environ["DATABASE_URL"]
@@ -55,3 +86,19 @@ def test_each_migration_goes_back_and_forth_on_a_database_with_data(scratch: str
     assert databases.tables(scratch) == ["alembic_version"]
     migrate.upgrade()
     assert databases.count(scratch, "contacts") == 0
+
+
+async def test_two_at_once_both_succeed(empty: str) -> None:
+    runs = await asyncio.gather(replyhq("migrate"), replyhq("migrate"))
+    assert [run.code for run in runs] == [0, 0], runs
+
+
+def test_a_migration_can_leave_its_transaction(empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(migrate.MIGRATIONS / "env.py", tmp_path)
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "0001_scratch.py").write_text(CONCURRENT)
+    monkeypatch.setattr(migrate, "MIGRATIONS", tmp_path)
+    migrate.upgrade()
+    assert databases.run(empty, "SELECT indexname FROM pg_indexes WHERE tablename = 'scratch'")[0][0] == "ix_scratch"
+    migrate.downgrade("base")
+    assert databases.tables(empty) == ["alembic_version"]

@@ -1,5 +1,6 @@
 """Bad input to broadcasts and contacts: a coded error that names the field, and nothing half-written."""
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -7,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.database import transaction
+from domain.pages import encode_cursor
 from models.broadcasts import Broadcast, BroadcastStatus
 from models.contacts import Contact
 from models.facts import Fact
@@ -52,6 +54,7 @@ async def rows(team: Team) -> tuple[int, ...]:
         ({"data": [1]}, ["data"]),
         ({"data": {"a": "x" * 5_000}}, ["data"]),
         ({"data": {"a": "\x00"}}, ["data"]),
+        ({"data": {"a": json.loads("[" * 300 + "]" * 300)}}, ["data"]),
         ({"target": {"targetType": "SPECIFIC_USERS"}}, ["target", "contactIds"]),
         ({"target": {"targetType": "SPECIFIC_USERS", "userIds": ["nobody"]}}, ["target", "userIds"]),
         ({"target": {"targetType": "SPECIFIC_USERS", "userIds": ["a\x00"]}}, ["target", "userIds", "0"]),
@@ -109,6 +112,35 @@ async def test_what_has_started_cannot_be_sent_again(graph: Graph, team: Team, s
     broadcast = await factories.broadcast(team, status=BroadcastStatus(status))
     (error,) = await graph.refused(SEND, id=str(broadcast.id))
     assert error["code"] == "CONFLICT"
+
+
+@pytest.mark.parametrize("number", ["1000000000000000000000000", "1e999", "9" * 5_000])
+async def test_a_number_that_could_not_be_given_back_is_refused(graph: Graph, team: Team, number: str) -> None:
+    before = await rows(team)
+    answer = await graph.ask(
+        f"""mutation {{ createBroadcast(input: {{ title: "Hello", body: "World", data: {{n: {number}}},
+        target: {{targetType: ALL_USERS}} }}) {{ userErrors {{ code field }} }} }}"""
+    )
+    assert answer.field("createBroadcast") == {"userErrors": [{"code": "BAD_USER_INPUT", "field": ["data"]}]}
+    assert await rows(team) == before
+
+
+@pytest.mark.parametrize("key", ["99999999999", "-99999999999", "9" * 5_000, "x"])
+async def test_a_cursor_beyond_the_column_is_none_of_the_list(graph: Graph, team: Team, key: str) -> None:
+    broadcast = await factories.broadcast(team)
+    answer = await graph.ask(
+        "query($id: ID!, $after: String) { broadcastRecipients(broadcastId: $id, after: $after) { nodes { seq } } }",
+        id=str(broadcast.id),
+        after=encode_cursor(key),
+    )
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+async def test_an_instant_that_has_no_utc_is_refused(graph: Graph, team: Team, at: str) -> None:
+    broadcast = await factories.broadcast(team)
+    answer = await graph.ask(SCHEDULE, input={"id": str(broadcast.id), "scheduledAt": at})
+    assert answer.codes == ["BAD_USER_INPUT"]
 
 
 async def test_a_past_instant_cannot_be_scheduled(graph: Graph, team: Team) -> None:

@@ -8,14 +8,14 @@ from core.pubsub.wire import GAP_MESSAGE, Tick, encode
 from core.redis_client import RedisAway, reach
 
 log = structlog.get_logger(__name__)
-PUBLISH_SECONDS = 2.0
+PUBLISH_SECONDS = 0.5
 
 # Channels whose ticks this process had to drop: their subscribers are told of the gap with the next ticks it sends.
 _owed: set[str] = set()
 
 
 async def publish(ticks: Iterable[Tick]) -> None:
-    """Send `ticks` to the subscribers of their topics in all processes, in one round trip of at most 2 s.
+    """Send `ticks` to the subscribers of their topics in all processes, in one round trip of at most 0.5 s.
 
     With Redis away, which the client logs once, the ticks are dropped: they only say that the database has news.
 

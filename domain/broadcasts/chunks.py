@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.config import config
 from domain import facts
+from domain.broadcasts import turns
 from domain.broadcasts.queries import topic
 from models.broadcasts import (
     Broadcast,
@@ -25,10 +26,8 @@ from models.broadcasts import (
     ChunkStatus,
     RecipientStatus,
 )
-from models.facts import FactKind
 
 GRACE = timedelta(seconds=2)
-WAKE_AGAIN = timedelta(seconds=5)
 LOOK_BY = timedelta(seconds=30)
 MICRO_BATCH = 200
 
@@ -169,6 +168,7 @@ async def record(session: AsyncSession, lease: Lease, results: Sequence[Result])
     taken = [result.seq for result in results if result.error_code is None]
     refused = [result for result in results if result.error_code is not None]
     chunk.sent += await _mark_sent(session, lease, taken)
+    chunk.sent += await _mark_arrived(session, lease, [result.seq for result in refused])
     chunk.failed += await _mark_failed(session, lease, refused)
     chunk.inflight_lo = chunk.inflight_hi = None
     facts.tick(session, topic(lease.broadcast.id))
@@ -181,6 +181,15 @@ async def _mark_sent(session: AsyncSession, lease: Lease, seqs: list[int]) -> in
     )
     without_result = BroadcastRecipient.sent_at.is_(None)
     return await _set(session, lease, seqs, without_result, {"status": status, "sent_at": now()})
+
+
+async def _mark_arrived(session: AsyncSession, lease: Lease, seqs: list[int]) -> int:
+    """Note as sent what a device had reported although the channel refuses it now. Returns how many.
+
+    That is a message sent before a crash, to a device that was removed before the next owner tried.
+    """
+    reported = sa.and_(BroadcastRecipient.sent_at.is_(None), BroadcastRecipient.delivered_at.is_not(None))
+    return await _set(session, lease, seqs, reported, {"sent_at": now()})
 
 
 async def _mark_failed(session: AsyncSession, lease: Lease, refused: Sequence[Result]) -> int:
@@ -212,65 +221,8 @@ def _those(lease: Lease, seqs: list[int]) -> sa.ColumnElement[bool]:
 
 
 async def _finish(session: AsyncSession, chunk: BroadcastChunk) -> None:
-    """The chunk is through; the broadcast is when this was the last one."""
+    """The chunk is through: the next one gets its turn, or the broadcast ends when this was the last."""
     chunk.status, chunk.due_at = ChunkStatus.DONE, None
     chunk.inflight_lo = chunk.inflight_hi = None
     await session.flush()
-    await finish_broadcast(session, chunk.broadcast_id)
-
-
-async def finish_broadcast(session: AsyncSession, broadcast_id: UUID) -> None:
-    """End the broadcast when it is sending and no chunk is open.
-
-    The row is locked before the chunks are counted, so of two last chunks the later one sees the other.
-    """
-    this = sa.select(Broadcast).where(Broadcast.id == broadcast_id)
-    broadcast = await session.scalar(this.with_for_update(key_share=True).execution_options(populate_existing=True))
-    if broadcast is None or broadcast.status is not BroadcastStatus.SENDING or broadcast.expanded_at is None:
-        return
-    of_it = BroadcastChunk.broadcast_id == broadcast_id
-    if await session.scalar(sa.select(sa.exists().where(of_it, BroadcastChunk.status != ChunkStatus.DONE))):
-        return
-    _end(session, broadcast, await session.scalar(sa.select(sa.func.sum(BroadcastChunk.sent)).where(of_it)) or 0)
-
-
-def _end(session: AsyncSession, broadcast: Broadcast, sent: int) -> None:
-    """The last status: SENT, or FAILED when not one recipient was reached."""
-    broadcast.status = BroadcastStatus.SENT if sent else BroadcastStatus.FAILED
-    broadcast.error_message = None if sent else "Every recipient failed; see the error code of each."
-    broadcast.completed_at = now()
-    kind = FactKind.BROADCAST_SENT if sent else FactKind.BROADCAST_FAILED
-    facts.record(session, broadcast.app_id, kind, broadcast.id)
-    facts.tick(session, topic(broadcast.id))
-
-
-async def stalled(session: AsyncSession) -> list[UUID]:
-    """Broadcasts that are sending though no chunk is open: nothing but a bug makes one, and finishing it mends it."""
-    chunk_open = sa.exists().where(
-        BroadcastChunk.broadcast_id == Broadcast.id, BroadcastChunk.status != ChunkStatus.DONE
-    )
-    sending = sa.and_(Broadcast.status == BroadcastStatus.SENDING, Broadcast.expanded_at.is_not(None))
-    return list(await session.scalars(sa.select(Broadcast.id).where(sending, ~chunk_open)))
-
-
-async def due(session: AsyncSession, limit: int = 500) -> list[tuple[UUID, int]]:
-    """Chunks that wait to be woken, the longest waiting first; each is given out once in five seconds."""
-    waiting = (
-        sa.select(BroadcastChunk.broadcast_id, BroadcastChunk.no)
-        .where(BroadcastChunk.due_at <= now())
-        .order_by(BroadcastChunk.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    key = sa.tuple_(BroadcastChunk.broadcast_id, BroadcastChunk.no)
-    put_off = sa.update(BroadcastChunk).where(key.in_(waiting)).values(due_at=now() + WAKE_AGAIN)
-    found = await session.execute(put_off.returning(BroadcastChunk.broadcast_id, BroadcastChunk.no))
-    return [(broadcast_id, no) for broadcast_id, no in found]
-
-
-async def open_numbers(session: AsyncSession, broadcast_id: UUID) -> list[int]:
-    """The chunks of a broadcast that no worker has begun, in order."""
-    ready = sa.select(BroadcastChunk.no).where(
-        BroadcastChunk.broadcast_id == broadcast_id, BroadcastChunk.status == ChunkStatus.READY
-    )
-    return list(await session.scalars(ready.order_by(BroadcastChunk.no)))
+    await turns.advance(session, chunk.broadcast_id)

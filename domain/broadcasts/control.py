@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.errors import EmptyAudience, Invalid
 from domain import facts, idempotency
-from domain.broadcasts import audience, chunks
+from domain.broadcasts import audience, turns
 from domain.broadcasts.queries import get, get_in, topic
 from domain.principals import Principal
 from models.broadcasts import Broadcast, BroadcastChunk, BroadcastStatus, ChunkStatus
@@ -112,11 +112,15 @@ async def resume(session: AsyncSession, principal: Principal, broadcast_id: UUID
     broadcast.due_at = None if broadcast.expanded_at else now()
     await _wake_chunks(session, broadcast, at=now())
     await session.flush()
-    await chunks.finish_broadcast(session, broadcast.id)
+    await turns.advance(session, broadcast.id)
     return _told(session, broadcast, FactKind.BROADCAST_RESUMED, principal.actor)
 
 
 async def _wake_chunks(session: AsyncSession, broadcast: Broadcast, at: datetime | None) -> None:
-    """Let the clock wake the waiting chunks at `at`, or not at all. Those under way see the status by themselves."""
-    waiting = sa.and_(BroadcastChunk.broadcast_id == broadcast.id, BroadcastChunk.status == ChunkStatus.READY)
-    await session.execute(sa.update(BroadcastChunk).where(waiting).values(due_at=at))
+    """Let the queued chunks be woken at `at`, or not at all. Those under way see the status by themselves."""
+    queued = sa.and_(
+        BroadcastChunk.broadcast_id == broadcast.id,
+        BroadcastChunk.status == ChunkStatus.READY,
+        BroadcastChunk.due_at.is_not(None),
+    )
+    await session.execute(sa.update(BroadcastChunk).where(queued).values(due_at=at))

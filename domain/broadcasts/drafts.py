@@ -79,11 +79,11 @@ async def create(
         Invalid: a field breaks its rule.
         IdempotencyKeyReused: `key` came before with another input.
     """
-    id_ = new_id()
-    known = await idempotency.claim(session, principal.app_id, key, {"create": [content, target]}, id_)
+    id_, values = new_id(), clean(content)
+    known = await idempotency.claim(session, principal.app_id, key, {"create": [values, target]}, id_)
     if known:
         return await get(session, principal.app_id, known)
-    return _add(session, principal, id_, clean(content) | await resolve_target(session, principal.app_id, target))
+    return _add(session, principal, id_, values | await resolve_target(session, principal.app_id, target))
 
 
 def _add(session: AsyncSession, principal: Principal, id_: UUID, values: dict[str, Any]) -> Broadcast:

@@ -3,7 +3,6 @@
 It goes in slices. The cursor is committed with its slice, so after a crash anywhere the next worker goes on there.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,16 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.config import config
 from domain import facts
-from domain.broadcasts import audience
+from domain.broadcasts import audience, turns
 from domain.broadcasts.control import NOTHING_TO_SEND
+from domain.broadcasts.due import WAKE_AGAIN, give_out
 from domain.broadcasts.queries import topic
-from models.broadcasts import Broadcast, BroadcastChunk, BroadcastRecipient, BroadcastStatus, BroadcastTally
+from models.broadcasts import (
+    TALLY_SHARDS,
+    Broadcast,
+    BroadcastChunk,
+    BroadcastRecipient,
+    BroadcastStatus,
+    BroadcastTally,
+)
 from models.devices import Device
 from models.facts import FactKind
 
 SLICE = 10_000
-TALLY_SHARDS = 16
-WAKE_AGAIN = timedelta(seconds=5)
 
 
 async def expand_slice(session: AsyncSession, broadcast_id: UUID) -> bool:
@@ -77,22 +82,15 @@ async def _close(session: AsyncSession, broadcast: Broadcast) -> None:
         return
     size, total = config().chunk_size, broadcast.total_recipients
     chunks = [
-        {"broadcast_id": broadcast.id, "no": no, "lo_seq": lo, "hi_seq": min(lo + size - 1, total), "due_at": now()}
+        {"broadcast_id": broadcast.id, "no": no, "lo_seq": lo, "hi_seq": min(lo + size - 1, total)}
         for no, lo in enumerate(range(1, total + 1, size), start=1)
     ]
     await session.execute(insert(BroadcastChunk), chunks)
     shards = [{"broadcast_id": broadcast.id, "shard": shard} for shard in range(TALLY_SHARDS)]
     await session.execute(insert(BroadcastTally), shards)
+    await turns.advance(session, broadcast.id)
 
 
 async def due(session: AsyncSession, limit: int = 100) -> list[UUID]:
     """Broadcasts whose expansion waits to be woken; each is given out once in five seconds."""
-    waiting = (
-        sa.select(Broadcast.id)
-        .where(Broadcast.due_at <= now())
-        .order_by(Broadcast.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    put_off = sa.update(Broadcast).where(Broadcast.id.in_(waiting.scalar_subquery()))
-    return list(await session.scalars(put_off.values(due_at=now() + WAKE_AGAIN).returning(Broadcast.id)))
+    return list(await session.scalars(give_out(Broadcast, limit=limit).returning(Broadcast.id)))

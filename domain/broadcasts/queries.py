@@ -55,7 +55,7 @@ async def listed(
     rows = sa.select(Broadcast).where(Broadcast.app_id == app_id)
     if status is not None:
         rows = rows.where(Broadcast.status == status)
-    return await page(session, rows, Broadcast.id, request, read=UUID, newest_first=True)
+    return await page(session, rows, Broadcast.id, request, newest_first=True)
 
 
 async def recipients(
@@ -65,4 +65,4 @@ async def recipients(
     rows = sa.select(BroadcastRecipient).where(BroadcastRecipient.broadcast_id == broadcast.id)
     if status is not None:
         rows = rows.where(BroadcastRecipient.status == status)
-    return await page(session, rows, BroadcastRecipient.seq, request, read=int)
+    return await page(session, rows, BroadcastRecipient.seq, request)

@@ -1,16 +1,27 @@
 """`replyhq worker`."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from server.commands import worker_command, worker_environment
+from server.commands import QUEUES, worker_command, worker_environment
 from server.environment import load_environment
 
+Queue = Literal["default", "sending"]
 
-def worker(processes: Annotated[int, typer.Option(min=1, help="Worker processes to run.")] = 1) -> None:
-    """Run Dramatiq workers, REPLYHQ_WORKER_THREADS threads each, until SIGINT or SIGTERM."""
+
+def worker(
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes to run.")] = 1,
+    queues: Annotated[
+        list[Queue] | None, typer.Option("--queue", help="A queue to serve; all of them unless given. May be repeated.")
+    ] = None,
+) -> None:
+    """Run Dramatiq workers, REPLYHQ_WORKER_THREADS threads each, until SIGINT or SIGTERM.
+
+    `default` holds what should be quick, `sending` what goes to many: run workers for each, so that neither waits for
+    the other.
+    """
     load_environment()
-    command = worker_command(processes)
+    command = worker_command(processes, queues or QUEUES)
     os.execve(command[0], command, dict(os.environ) | worker_environment())  # noqa: S606

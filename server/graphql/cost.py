@@ -2,11 +2,12 @@
 
 An object costs 1, a scalar 0, a mutation 10. What a connection asks for by `first` or `last` (50 when it does not say)
 multiplies everything below it. Connections, edges and page infos are wrapping and cost nothing. A plain list of
-objects counts as ten. Introspection is bounded by the size of the document and costs nothing.
+objects counts as ten. `totalCount` reads the whole list and costs 100, whatever the page. Introspection is bounded by
+the size of the document and costs nothing.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -34,6 +35,8 @@ from graphql import (
 PAGE = 50
 PLAIN_LIST = 10
 MUTATION = 10
+COUNT = 100
+_COUNT = "totalCount"
 _WRAPPING = ("Connection", "Edge", "PageInfo")
 _SIZES = ("first", "last")
 _LARGEST = 2**31
@@ -45,7 +48,14 @@ def cost_of(
     """The cost of `operation`, part of the valid `document`, with `variables` as they came, not yet coerced."""
     root = schema.get_root_type(operation.operation)
     walk = _Walk(schema, document, _defaults(operation) | dict(variables))
-    return walk.selected(root, operation.selection_set) if root else 0
+    return walk.selected(root, operation.selection_set).each if root else 0
+
+
+class _Cost(NamedTuple):
+    """What selections cost for `each` of what they are made on, and for the list that it is in, `once`."""
+
+    each: int = 0
+    once: int = 0
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
@@ -70,23 +80,25 @@ class _Walk:
         self._variables = variables
         definitions = document.definitions
         self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
-        self._known: dict[str, int] = {}
+        self._known: dict[str, _Cost] = {}
 
-    def selected(self, parent: GraphQLNamedType, selection_set: SelectionSetNode | None) -> int:
+    def selected(self, parent: GraphQLNamedType, selection_set: SelectionSetNode | None) -> _Cost:
         """What the selections on `parent` cost."""
-        return sum(self._selection(parent, node) for node in selection_set.selections) if selection_set else 0
+        costs = [self._selection(parent, node) for node in selection_set.selections] if selection_set else []
+        return _Cost(sum(cost.each for cost in costs), sum(cost.once for cost in costs))
 
-    def _selection(self, parent: GraphQLNamedType, node: SelectionNode) -> int:
+    def _selection(self, parent: GraphQLNamedType, node: SelectionNode) -> _Cost:
         if isinstance(node, FieldNode):
-            return self._field(parent, node)
+            counts = node.name.value == _COUNT and parent.name.endswith(_WRAPPING)
+            return _Cost(once=COUNT) if counts else _Cost(self._field(parent, node))
         if isinstance(node, FragmentSpreadNode):
             return self._fragment(node.name.value)
         if isinstance(node, InlineFragmentNode):
             on = node.type_condition
             return self.selected(self._schema.type_map[on.name.value] if on else parent, node.selection_set)
-        return 0
+        return _Cost()
 
-    def _fragment(self, name: str) -> int:
+    def _fragment(self, name: str) -> _Cost:
         if name not in self._known:
             fragment = self._fragments[name]
             on = self._schema.type_map[fragment.type_condition.name.value]
@@ -100,7 +112,8 @@ class _Walk:
         if field is None or made is None or not is_composite_type(made):
             return extra
         own = 0 if made.name.endswith(_WRAPPING) else 1
-        return extra + self._times(parent, field, node) * (own + self.selected(made, node.selection_set))
+        below = self.selected(made, node.selection_set)
+        return extra + below.once + self._times(parent, field, node) * (own + below.each)
 
     def _times(self, parent: GraphQLNamedType, field: GraphQLField, node: FieldNode) -> int:
         """How many there can be of what the field gives."""

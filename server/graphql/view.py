@@ -23,6 +23,7 @@ from strawberry.types.graphql import OperationType
 
 from core.config import Config, config
 from core.errors import DomainError, ErrorCode, RateLimited, Unauthenticated
+from core.json import encode
 from domain.principals import Principal
 from schema.context import Context
 from server.graphql.adapter import SocketAdapter
@@ -48,14 +49,22 @@ class GraphQLView(GraphQL[Context, None]):
 
     Args:
         schema: made by `build_schema`.
-        authenticate: proves a token.
+        authenticate: proves a token of somebody who is acting now.
+        prove: proves one without that, for websockets that are only open; `authenticate` when not given.
         conf: the limits; this process's configuration when not given.
     """
 
     websocket_adapter_class = SocketAdapter
     graphql_transport_ws_handler_class = SocketHandler
 
-    def __init__(self, schema: BaseSchema, *, authenticate: Authenticate, conf: Config | None = None) -> None:
+    def __init__(
+        self,
+        schema: BaseSchema,
+        *,
+        authenticate: Authenticate,
+        prove: Authenticate | None = None,
+        conf: Config | None = None,
+    ) -> None:
         self.conf = conf or config()
         super().__init__(
             schema,
@@ -66,7 +75,7 @@ class GraphQLView(GraphQL[Context, None]):
             allowed_origins=self.conf.allowed_origins,
         )
         self.authenticate = authenticate
-        self.sockets = Sockets(authenticate, per_ip=self.conf.ws_max_connections_per_ip)
+        self.sockets = Sockets(prove or authenticate, per_ip=self.conf.ws_max_connections_per_ip)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one websocket to its end."""
@@ -131,8 +140,8 @@ class GraphQLView(GraphQL[Context, None]):
         return Response(self.encode_json(body), status, _headers(errors), media_type=f"{media_type}; charset=utf-8")
 
     def encode_json(self, data: object) -> bytes:
-        """JSON in UTF-8. UUIDs and instants that a JSON scalar passes through become strings."""
-        return orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
+        """As all JSON that leaves the server."""
+        return encode(data)
 
     def decode_json(self, data: str | bytes) -> object:
         """Strict JSON: no NaN, no lone surrogates, 1024 levels at most."""

@@ -10,7 +10,7 @@ import time_machine
 
 from core.clock import now
 from core.database import transaction
-from domain.broadcasts import audience, chunks, control, expansion, progress, receipts
+from domain.broadcasts import audience, chunks, control, expansion, progress, receipts, turns
 from domain.broadcasts.chunks import Lease, LeaseLostError, Result
 from domain.in_app_messages import Draft, ReceiptKind, Report, message_id, store
 from models.broadcasts import (
@@ -58,7 +58,7 @@ async def record(lease: Lease, *results: Result) -> None:
 async def due(broadcast: Broadcast) -> list[int]:
     """Which chunks of this broadcast the clock would wake."""
     async with transaction() as session:
-        return [no for id_, no in await chunks.due(session) if id_ == broadcast.id]
+        return [no for id_, no in await turns.due(session) if id_ == broadcast.id]
 
 
 async def send_all(broadcast: Broadcast, no: int) -> None:

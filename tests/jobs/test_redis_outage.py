@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import pytest
 
@@ -10,9 +11,10 @@ from tests.support import factories
 from tests.support.factories import Team
 from tests.support.graph import Graph
 from tests.support.processes import Api, clock, worker
-from tests.test_broadcasts import PROGRESS, SEND, create
+from tests.test_broadcasts import PROGRESS, SEND, create, sent
 
 AWAY_SECONDS = 10
+FROZEN_SECONDS = 1.5
 RECIPIENTS = 1_000
 
 
@@ -51,3 +53,16 @@ async def test_a_stream_and_a_sending_survive_redis(outage: Graph, valkey: Valke
         await valkey.start()
         seen = [frame async for frame in frames]
     assert (seen[-1]["status"], seen[-1]["stats"]["totalSent"]) == ("SENT", RECIPIENTS)
+
+
+async def test_a_frozen_redis_does_not_hold_a_sending_back(outage: Graph, valkey: ValkeyServer, team: Team) -> None:
+    await factories.contacts(team.app_id, 10)
+    broadcast_ids = [await create(outage) for _ in range(2)]
+    valkey.freeze()
+    for broadcast_id in broadcast_ids:
+        start = monotonic()
+        await outage.change(SEND, id=broadcast_id)
+        assert monotonic() - start < FROZEN_SECONDS
+    valkey.thaw()
+    for broadcast_id in broadcast_ids:
+        await sent(outage, broadcast_id)

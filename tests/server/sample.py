@@ -55,6 +55,7 @@ class ItemEdge:
 @strawberry.type
 class ItemConnection:
     size: int
+    total_count: int = 0
 
     @strawberry.field
     def nodes(self) -> list[Item]:

@@ -153,21 +153,6 @@ async def test_readiness_says_what_is_missing(full, monkeypatch, checks, status,
     assert (response.status_code, response.json()) == (status, body)
 
 
-@pytest.mark.parametrize(
-    ("address", "headers", "local"),
-    [
-        ("127.0.0.1", [], True),
-        ("::1", [], True),
-        ("192.0.2.1", [], False),
-        ("testclient", [], False),
-        ("127.0.0.1", [(b"x-forwarded-for", b"127.0.0.1")], False),
-    ],
-)
-def test_metrics_are_for_the_same_host(address, headers, local):
-    request = Request({"type": "http", "method": "GET", "client": (address, 1), "headers": headers})
-    assert health._is_local(request) is local
-
-
 async def test_metrics(full):
     async with full.client() as http:
         assert "replyhq_websockets" in (await http.get("/metrics")).text

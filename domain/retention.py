@@ -1,0 +1,49 @@
+"""What is deleted once it has been kept for long enough."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.clock import now
+from models.base import Model
+from models.facts import Fact
+from models.idempotency import IdempotencyKey
+from models.in_app_messages import InAppMessage
+from models.sessions import UserSession
+
+AT_ONCE = 1_000
+
+
+class Rule(NamedTuple):
+    """Rows of `model` for which `condition` holds go when `since` is longer ago than `kept`; an index covers both."""
+
+    model: type[Model]
+    since: sa.SQLColumnExpression[Any]
+    kept: timedelta
+    condition: sa.ColumnElement[bool] = sa.true()
+
+
+RULES = (
+    Rule(Fact, Fact.created_at, timedelta(days=30), Fact.dispatched_at.is_not(None)),
+    Rule(IdempotencyKey, IdempotencyKey.created_at, timedelta(hours=24)),
+    Rule(InAppMessage, InAppMessage.created_at, timedelta(days=90)),
+    Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
+)
+
+
+async def purge(session: AsyncSession) -> None:
+    """Delete what is too old, the oldest first, at most a thousand rows of each table."""
+    for rule in RULES:
+        await _delete(session, rule)
+
+
+async def _delete(session: AsyncSession, rule: Rule) -> None:
+    """By the primary key, so that the index that finds the rows is used whatever the planner believes."""
+    key = rule.model.__mapper__.primary_key
+    old = sa.select(*key).where(rule.condition, rule.since < now() - rule.kept).order_by(rule.since).limit(AT_ONCE)
+    found = [tuple(row) for row in await session.execute(old.with_for_update(skip_locked=True))]
+    if found:
+        gone = sa.delete(rule.model).where(sa.tuple_(*key).in_(found))
+        await session.execute(gone.execution_options(synchronize_session=False))

@@ -1,0 +1,124 @@
+"""How long things are kept, to the microsecond."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from core.clock import now
+from core.database import transaction
+from core.ids import new_id
+from domain import retention
+from models.base import Model
+from models.facts import Fact, FactKind
+from models.idempotency import IdempotencyKey
+from models.in_app_messages import InAppMessage
+from models.sessions import UserSession
+from tests.support import factories
+from tests.support.factories import Team
+
+DAY = timedelta(days=1)
+NEVER = datetime.fromisoformat("2100-01-01T00:00:00+00:00")
+# long ago, so that what other tests make is never old
+TODAY = datetime.fromisoformat("2020-06-01T12:00:00+00:00")
+
+
+async def fact(team: Team, at: datetime, **fields: Any) -> Model:
+    given = {"dispatched_at": at} | fields
+    return Fact(
+        app_id=team.app_id, kind=FactKind.BROADCAST_STARTED, entity_id=new_id(), actor="system", created_at=at, **given
+    )
+
+
+async def undispatched(team: Team, at: datetime) -> Model:
+    return await fact(team, at, dispatched_at=None)
+
+
+async def key(team: Team, at: datetime) -> Model:
+    return IdempotencyKey(app_id=team.app_id, key=str(new_id()), request_hash="-", entity_id=new_id(), created_at=at)
+
+
+async def message(team: Team, at: datetime) -> Model:
+    (device_id,) = await factories.contacts(team.app_id, 1)
+    fields = {"app_id": team.app_id, "device_id": device_id, "sequence": 1, "key": "k", "title": "t", "body": "b"}
+    return InAppMessage(**fields, created_at=at)
+
+
+async def expired(team: Team, at: datetime, revoked_at: datetime | None = None) -> Model:
+    return UserSession(
+        app_id=team.app_id,
+        user_id=team.user_id,
+        refresh_hash=str(new_id()),
+        ip="-",
+        user_agent="-",
+        last_active_at=at,
+        expires_at=at,
+        revoked_at=revoked_at,
+    )
+
+
+async def revoked(team: Team, at: datetime) -> Model:
+    return await expired(team, NEVER, revoked_at=at)
+
+
+async def is_kept(row: Model) -> bool:
+    async with transaction() as session:
+        return await session.get(type(row), sa.inspect(row).identity) is not None
+
+
+async def purge() -> None:
+    async with transaction() as session:
+        await retention.purge(session)
+
+
+@pytest.mark.parametrize(
+    ("make", "kept"),
+    [(fact, 30 * DAY), (key, DAY), (message, 90 * DAY), (expired, 30 * DAY), (revoked, 30 * DAY)],
+)
+async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:
+    row = await make(team, TODAY - kept)
+    async with transaction() as session:
+        session.add(row)
+    with time_machine.travel(TODAY, tick=False):
+        await purge()
+    assert await is_kept(row)
+    with time_machine.travel(TODAY + timedelta(microseconds=1), tick=False):
+        await purge()
+    assert not await is_kept(row)
+
+
+async def test_a_fact_that_waits_for_its_followers_stays(team: Team) -> None:
+    row = await undispatched(team, TODAY - 400 * DAY)
+    async with transaction() as session:
+        session.add(row)
+    with time_machine.travel(TODAY, tick=False):
+        await purge()
+    assert await is_kept(row)
+    async with transaction() as session:
+        await session.execute(sa.update(Fact).filter_by(id=row.id).values(dispatched_at=now()))
+
+
+async def test_it_goes_a_bounded_number_at_a_time_the_oldest_first(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    rows = [await key(team, TODAY - age * DAY) for age in (2, 4, 3)]
+    async with transaction() as session:
+        session.add_all(rows)
+    with time_machine.travel(TODAY, tick=False):
+        await purge()
+        assert [await is_kept(row) for row in rows] == [True, False, False]
+        await purge()
+    assert not await is_kept(rows[0])
+
+
+async def test_an_index_finds_what_is_old(team: Team) -> None:
+    async with transaction() as session:
+        await session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        for rule in retention.RULES:
+            old = sa.select(rule.model).where(rule.condition, rule.since < TODAY).order_by(rule.since).limit(1)
+            text = str(old.compile(session.bind.sync_engine, compile_kwargs={"literal_binds": True}))
+            plan = "\n".join(await session.scalars(sa.text(f"EXPLAIN {text}")))
+            assert "Index Scan" in plan
+            assert "Sort" not in plan
