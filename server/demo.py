@@ -5,7 +5,8 @@ import secrets
 import shutil
 import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,11 +199,26 @@ def _fill_database(steps: Steps) -> SignIn:
     with steps.step("Bringing the database up to date"):
         from server.demo_database import upgrade  # noqa: PLC0415
 
-        upgrade()
+        with _undisturbed():
+            upgrade()
     with steps.step("Loading the demo data"):
         from server.demo_database import fill  # noqa: PLC0415
 
-        return fill()
+        with _undisturbed():
+            return fill()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals to stop wait for the end of the block.
+
+    The handler raises KeyboardInterrupt wherever it is; between the stacks of SQLAlchemy's greenlets that can crash.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _wait_ready(running: Running) -> None:

@@ -9,30 +9,33 @@ branch_labels = None
 depends_on = None
 
 
+INDEXES = ("ix_facts_dispatched", "ix_in_app_messages_created_at", "ix_user_sessions_ended")
+
+
 def upgrade() -> None:
     with op.get_context().autocommit_block():
+        # it blocks neither reads nor writes, so it may wait for whatever runs
+        op.execute("SET lock_timeout = 0")
+        for name in INDEXES:
+            # what a broken attempt has left
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         op.create_index(
             "ix_facts_dispatched",
             "facts",
             ["created_at"],
             postgresql_where=sa.text("dispatched_at IS NOT NULL"),
             postgresql_concurrently=True,
-            if_not_exists=True,
         )
         op.create_index(
-            "ix_in_app_messages_created_at",
-            "in_app_messages",
-            ["created_at"],
-            postgresql_concurrently=True,
-            if_not_exists=True,
+            "ix_in_app_messages_created_at", "in_app_messages", ["created_at"], postgresql_concurrently=True
         )
         op.create_index(
             "ix_user_sessions_ended",
             "user_sessions",
             [sa.text("LEAST(revoked_at, expires_at)")],
             postgresql_concurrently=True,
-            if_not_exists=True,
         )
+        op.execute("RESET lock_timeout")
 
 
 def downgrade() -> None:
