@@ -2,13 +2,19 @@
 
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 
 from core.config import config
 
 WORKER_POLL_MS = 50
 WORKER_STOP_SECONDS = 10
-# What should be quick, and sending in bulk. Workers kept for the first are never busy with the second.
-QUEUES = ("default", "sending")
+
+
+class Queue(StrEnum):
+    """What should be quick, and sending in bulk. Workers kept for the first are never busy with the second."""
+
+    DEFAULT = "default"
+    SENDING = "sending"
 
 
 def api_command() -> list[str]:
@@ -16,7 +22,7 @@ def api_command() -> list[str]:
     return [sys.executable, "-m", "server.serve"]
 
 
-def worker_command(processes: int = 1, queues: Sequence[str] = QUEUES) -> list[str]:
+def worker_command(processes: int = 1, queues: Sequence[str] = tuple(Queue)) -> list[str]:
     """Dramatiq's workers for `queues`: `processes` of them, with `config().worker_threads` threads each."""
     return [
         *(sys.executable, "-m", "dramatiq", "jobs"),

@@ -17,7 +17,7 @@ from core.embedded.lock import FolderLock
 from core.embedded.ports import is_free
 from core.embedded.processes import identify, stop_leftover, tail
 from core.embedded.state import make_folder, write_private
-from server.commands import QUEUES, api_command, clock_command, worker_command, worker_environment
+from server.commands import Queue, api_command, clock_command, worker_command, worker_environment
 from server.demo_address import SignIn, is_ready, show
 from server.environment import SERVERS, RunningDemo, note_file, read_note, write_note
 from server.steps import Steps
@@ -187,7 +187,7 @@ def _api() -> Child:
 def _workers() -> list[Child]:
     """One for each queue: what should be quick never waits for sending."""
     environment = os.environ | worker_environment()
-    return [Child(f"worker-{queue}", worker_command(queues=[queue]), environment) for queue in QUEUES]
+    return [Child(f"worker-{queue}", worker_command(queues=[queue]), environment) for queue in Queue]
 
 
 def _clock() -> Child:

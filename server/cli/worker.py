@@ -1,14 +1,12 @@
 """`replyhq worker`."""
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from server.commands import QUEUES, worker_command, worker_environment
+from server.commands import Queue, worker_command, worker_environment
 from server.environment import load_environment
-
-Queue = Literal["default", "sending"]
 
 
 def worker(
@@ -23,5 +21,5 @@ def worker(
     the other.
     """
     load_environment()
-    command = worker_command(processes, queues or QUEUES)
+    command = worker_command(processes, queues or list(Queue))
     os.execve(command[0], command, dict(os.environ) | worker_environment())  # noqa: S606

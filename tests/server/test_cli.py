@@ -15,6 +15,7 @@ from domain.principals import Caller
 from models.apps import App
 from models.contacts import Contact
 from models.devices import Device
+from server.cli import COMMANDS
 from server.graphql.schema import schema
 from tests.conftest import TEMPLATE, with_database
 from tests.support import databases, factories
@@ -219,3 +220,10 @@ async def test_an_owner_is_found_and_an_agent_is_not(team: Team, tmp_path: Path)
     ended = await replyhq("import-contacts", str(file), "--email", agent.email)
 
     assert (ended.code, ended.err) == (1, "Error: There is no such app.\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_every_command_says_what_it_does(name: str) -> None:
+    ended = await replyhq(name.replace("_", "-"), "--help")
+    assert ended.code == 0, ended.err
+    assert "Usage:" in ended.out
