@@ -19,6 +19,7 @@ from models.devices import Device, Platform
 from models.facts import FactKind
 
 AUDIENCE = "device"
+IN_APP = (Platform.IOS, Platform.ANDROID, Platform.WEB)
 DEVICES_MOST = 50
 TOKEN_LIFETIME = timedelta(days=365)
 
@@ -105,6 +106,8 @@ async def seen(session: AsyncSession, device_id: UUID) -> None:
 
 
 async def some(session: AsyncSession, app_id: UUID, count: int) -> Sequence[Device]:
-    """The first `count` devices of an app, oldest first."""
-    rows = sa.select(Device).where(Device.app_id == app_id).order_by(Device.id).limit(count)
+    """The first `count` devices of an app that in-app messages reach, oldest first."""
+    rows = (
+        sa.select(Device).where(Device.app_id == app_id, Device.platform.in_(IN_APP)).order_by(Device.id).limit(count)
+    )
     return (await session.scalars(rows)).all()

@@ -5,11 +5,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.devices import IN_APP
 from models.broadcasts import Broadcast, TargetType
 from models.contacts import Contact
 from models.devices import Device, Platform
-
-IN_APP = (Platform.IOS, Platform.ANDROID, Platform.WEB)
 
 
 def devices(broadcast: Broadcast) -> sa.Select[UUID, UUID, Platform, str | None, str | None]:
