@@ -125,7 +125,8 @@ class BroadcastChunk(Model):
     Attributes:
         due_at: when the clock should wake it (again); NULL when it is not its turn yet, or all is done.
         fence: grows at each claim; who writes with an older one has lost the batch.
-        inflight_lo, inflight_hi: the recipients about to be sent, committed before the channel is called.
+        inflight_lo, inflight_hi: the recipients about to be sent, committed before the channel is called. The in-app
+            channel knows a repeated send by its key; what cannot will be settled by them.
         sent, failed: how many of it ended so.
     """
 
