@@ -45,6 +45,13 @@ async def claim(broadcast: Broadcast, no: int = 1) -> Lease | None:
         return await chunks.claim(session, broadcast.id, no)
 
 
+async def leased(broadcast: Broadcast, no: int = 1) -> Lease:
+    """The chunk, which must be free."""
+    lease = await claim(broadcast, no)
+    assert lease, "somebody else has the chunk"
+    return lease
+
+
 async def begin(lease: Lease) -> list[int]:
     async with transaction() as session:
         return [recipient.seq for recipient in await chunks.begin(session, lease)]
@@ -63,8 +70,7 @@ async def due(broadcast: Broadcast) -> list[int]:
 
 async def send_all(broadcast: Broadcast, no: int) -> None:
     """As the worker does: a result and the next intent in one transaction."""
-    lease = await claim(broadcast, no)
-    assert lease is not None
+    lease = await leased(broadcast, no)
     seqs = await begin(lease)
     while seqs:
         async with transaction() as session:
@@ -128,12 +134,10 @@ async def test_one_chunk_has_one_owner_at_a_time(team: Team) -> None:
 
 async def test_a_lease_that_ran_out_is_taken_over_and_its_owner_writes_nothing_more(team: Team) -> None:
     broadcast = await factories.sending(team, 3)
-    old = await claim(broadcast)
-    assert old is not None
+    old = await leased(broadcast)
     assert await begin(old) == [1, 2]
     with time_machine.travel(now() + timedelta(seconds=60)):
-        new = await claim(broadcast)
-        assert new is not None
+        new = await leased(broadcast)
         assert new.fence == old.fence + 1
         with pytest.raises(LeaseLostError):
             await record(old, Result(1), Result(2))
@@ -148,8 +152,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_owner_writes_nothing_m
 
 async def test_the_range_about_to_be_sent_is_committed_first(team: Team) -> None:
     broadcast = await factories.sending(team, 3)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     await begin(lease)
     row = await chunk(broadcast)
     assert (row.inflight_lo, row.inflight_hi, row.status) == (1, 2, ChunkStatus.LEASED)
@@ -170,8 +173,7 @@ async def test_last_chunks_that_end_at_once_finish_the_broadcast_once(team: Team
 
 async def test_pause_holds_after_the_micro_batch_and_resume_goes_on_with_the_rest(team: Team) -> None:
     broadcast = await factories.sending(team, 4)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     assert await begin(lease) == [1, 2]
     async with transaction() as session:
         await control.pause(session, principal(team), broadcast.id)
@@ -182,15 +184,13 @@ async def test_pause_holds_after_the_micro_batch_and_resume_goes_on_with_the_res
     async with transaction() as session:
         await control.resume(session, principal(team), broadcast.id)
     assert await due(broadcast) == [1]
-    again = await claim(broadcast)
-    assert again is not None
+    again = await leased(broadcast)
     assert await begin(again) == [3, 4]
 
 
 async def test_a_pause_at_the_last_moment_does_not_leave_it_unfinished(team: Team) -> None:
     broadcast = await factories.sending(team, 1)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     await begin(lease)
     await record(lease, Result(1))
     async with transaction() as session:
@@ -214,8 +214,7 @@ async def test_resume_finishes_what_had_nothing_left(team: Team) -> None:
 
 async def test_cancel_stops_and_nothing_is_due_any_more(team: Team) -> None:
     broadcast = await factories.sending(team, 4)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     await begin(lease)
     async with transaction() as session:
         await control.cancel(session, principal(team), broadcast.id)
@@ -239,8 +238,7 @@ async def test_a_chunk_nobody_has_is_due_and_given_out_once_in_a_while(team: Tea
 
 async def test_failures_are_counted_by_themselves_and_all_of_them_fail_the_broadcast(team: Team) -> None:
     broadcast = await factories.sending(team, 2)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     await begin(lease)
     await record(lease, Result(1, "DEVICE_GONE"), Result(2, "DEVICE_GONE"))
     assert await begin(lease) == []
@@ -250,8 +248,7 @@ async def test_failures_are_counted_by_themselves_and_all_of_them_fail_the_broad
 
 async def test_a_report_that_overtakes_the_result_is_not_undone_by_it(team: Team) -> None:
     broadcast = await factories.sending(team, 1)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     await begin(lease)
     device_id, key = await _deliver(team, broadcast)
     async with transaction() as session:
@@ -278,8 +275,7 @@ async def _deliver(team: Team, broadcast: Broadcast) -> tuple[UUID, str]:
 
 async def test_one_that_arrived_before_a_crash_counts_as_sent_though_its_device_is_gone(team: Team) -> None:
     broadcast = await factories.sending(team, 1)
-    lease = await claim(broadcast)
-    assert lease is not None
+    lease = await leased(broadcast)
     await begin(lease)
     device_id, key = await _deliver(team, broadcast)
     async with transaction() as session:
