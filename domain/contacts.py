@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid
 from core.ids import new_id
-from domain import checks, facts, idempotency
+from domain import checks, facts, idempotency, inbox_streams, proofs, suppressions
+from domain.lookups import own
 from domain.pages import Page, PageRequest, page
 from domain.principals import Principal
 from models.contacts import Contact
+from models.conversations import Conversation
 from models.facts import FactKind
 
 LIST_MOST = 20
@@ -76,8 +78,8 @@ async def create(session: AsyncSession, principal: Principal, fields: ContactFie
         return await get(session, principal.app_id, known)
     contact = Contact(id=id_, app_id=principal.app_id, **cleaned)
     session.add(contact)
+    facts.record(session, principal.author, FactKind.CONTACT_CREATED, contact)
     await _flush(session)
-    facts.record(session, principal.app_id, FactKind.CONTACT_CREATED, contact.id, actor=principal.actor)
     return contact
 
 
@@ -91,8 +93,8 @@ async def update(session: AsyncSession, principal: Principal, contact_id: UUID, 
     contact = await get(session, principal.app_id, contact_id, lock=True)
     for name, value in clean(fields).items():
         setattr(contact, name, value)
+    facts.record(session, principal.author, FactKind.CONTACT_UPDATED, contact)
     await _flush(session)
-    facts.record(session, principal.app_id, FactKind.CONTACT_UPDATED, contact.id, actor=principal.actor)
     return contact
 
 
@@ -104,16 +106,31 @@ async def _flush(session: AsyncSession) -> None:
 
 
 async def delete(session: AsyncSession, principal: Principal, contact_id: UUID) -> Contact:
-    """Erase a contact with their devices and messages.
+    """Erase a contact with their devices and messages. Suppressed addresses stay suppressed, as hashes.
 
     Raises:
         NotFound: no such contact in this app.
     """
     contact = await get(session, principal.app_id, contact_id, lock=True)
+    conversations = await _conversations(session, contact)
+    await suppressions.forget(session, contact)
     await session.delete(contact)
-    facts.record(session, principal.app_id, FactKind.CONTACT_DELETED, contact.id, actor=principal.actor)
+    proofs.outdated(session)
+    facts.record(session, principal.author, FactKind.CONTACT_DELETED, contact)
+    for row in conversations:
+        told = inbox_streams.of_conversation(row.app_id, row.id)
+        facts.record(session, principal.author, FactKind.CONVERSATION_DELETED, row, streams=told)
     await session.flush()
     return contact
+
+
+async def _conversations(session: AsyncSession, contact: Contact) -> Sequence[Conversation]:
+    """Those that go with the contact, which is told to who watches them.
+
+    Locked, to wait for who writes into them: they hold a conversation, then the devices, which would go the other way.
+    """
+    theirs = sa.select(Conversation).where(Conversation.contact_id == contact.id).order_by(Conversation.id)
+    return (await session.scalars(theirs.with_for_update())).all()
 
 
 async def get(
@@ -124,11 +141,7 @@ async def get(
     Raises:
         NotFound: it has no such contact.
     """
-    statement = sa.select(Contact).where(Contact.app_id == app_id, Contact.id == contact_id)
-    contact = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
-    if contact is None:
-        raise NotFound("There is no such contact.", field=field)
-    return contact
+    return await own(session, Contact, app_id, contact_id, "contact", lock=lock, field=field)
 
 
 async def listed(

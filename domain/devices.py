@@ -13,7 +13,7 @@ from core import security
 from core.clock import now
 from core.errors import Conflict, NotFound
 from core.ids import new_id
-from domain import checks, contacts, facts, idempotency
+from domain import checks, contacts, facts, idempotency, push_tokens
 from domain.principals import Principal
 from models.devices import Device, Platform
 from models.facts import FactKind
@@ -63,13 +63,13 @@ async def register(
         app_id=principal.app_id,
         contact_id=contact.id,
         platform=fields["platform"],
-        push_token=checks.optional_text(fields["push_token"], "pushToken", most=4096),
+        push_token=push_tokens.checked(fields["platform"], fields["push_token"], "pushToken"),
         app_version=checks.optional_text(fields["app_version"], "appVersion", most=50),
         country=contact.country,
     )
     session.add(device)
+    facts.record(session, principal.author, FactKind.DEVICE_REGISTERED, device)
     await session.flush()
-    facts.record(session, principal.app_id, FactKind.DEVICE_REGISTERED, device.id, actor=principal.actor)
     return _registered(device)
 
 

@@ -1,5 +1,6 @@
 """Facts: what happened, recorded in the transaction of the change; and ticks: "look again", told after the commit."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,25 +11,61 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.broker import wake
 from core.clock import now
 from core.database import on_commit
-from core.pubsub import Tick, publish
+from domain.audit import entries
+from domain.audit.entries import Change
+from domain.principals import Author
+from domain.streams.writing import append
+from domain.ticks import tick
+from models.apps import App
+from models.base import Record
 from models.facts import Fact, FactKind
 
+__all__ = ["DISPATCHER", "FOLLOWED", "record", "served_at", "take", "tenant_of", "tick", "waiting", "wake_dispatcher"]
 DISPATCHER = "dispatch_facts"
-SYSTEM = "system"
-_TICKS = "ticks"
 FOLLOWED = frozenset({FactKind.BROADCAST_STARTED, FactKind.BROADCAST_RESUMED})
 """The kinds that the dispatcher serves; who follows them is known to `jobs.facts`. The others are only kept."""
 _ONE_AT_A_TIME = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended(DISPATCHER, 0)))
 
 
 def record(
-    session: AsyncSession, app_id: UUID, kind: FactKind, entity_id: UUID, *, actor: str = SYSTEM, **data: Any
+    session: AsyncSession,
+    author: Author,
+    kind: FactKind,
+    row: Record,
+    *,
+    change: Change | None = None,
+    streams: Sequence[str] = (),
+    **data: Any,
 ) -> None:
-    """Write that `kind` happened to `entity_id`; its followers are woken after the commit."""
+    """Write that `kind` happened to `row`, to the facts and to the audit log; followers are woken after the commit.
+
+    To be called before the change is flushed: then the audit log gets its columns from the row.
+    What belongs to no app, such as a person's second factor, is entered by `domain.audit.entries` alone.
+
+    Args:
+        session: the transaction of the change.
+        author: who did it.
+        kind: what happened.
+        row: to what.
+        change: what was before and what is after, when the row has been flushed all the same.
+        streams: the event streams to which it is appended, as `conversation:<id>`; see `domain.streams`.
+        data: what followers need besides.
+    """
+    tenant, entity = tenant_of(row), type(row).__name__
+    changed = change or entries.change_of(session, row)
+    entries.enter(session, author, kind, app_id=tenant, entity=entity, entity_id=row.id, change=changed)
     served = served_at(kind)
-    session.add(Fact(app_id=app_id, kind=kind, entity_id=entity_id, actor=actor, data=data, dispatched_at=served))
+    fact = Fact(app_id=tenant, kind=kind, entity_id=row.id, actor=author.actor, data=data, dispatched_at=served)
+    session.add(fact)
+    append(session, fact, streams)
     if served is None:
         wake_dispatcher(session)
+
+
+def tenant_of(row: Any) -> UUID:
+    """The app that a row belongs to; an app belongs to itself."""
+    found: UUID = row.id if isinstance(row, App) else row.app_id
+    return found
 
 
 def served_at(kind: FactKind) -> datetime | None:
@@ -41,15 +78,6 @@ def wake_dispatcher(session: AsyncSession) -> None:
     if not session.info.get(DISPATCHER):
         session.info[DISPATCHER] = True
         on_commit(session, lambda: wake(DISPATCHER))
-
-
-def tick(session: AsyncSession, topic: str, **data: Any) -> None:
-    """Tell the subscribers of `topic` to look again, once this transaction has committed."""
-    ticks = session.info.get(_TICKS)
-    if ticks is None:
-        ticks = session.info[_TICKS] = []
-        on_commit(session, lambda: publish(ticks))
-    ticks.append(Tick(topic, data))
 
 
 async def take(session: AsyncSession, limit: int = 500) -> list[Fact]:

@@ -1,7 +1,7 @@
 """In-app messages: stored once for each send, kept until the device has them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -92,27 +92,21 @@ def topic(device_id: UUID) -> str:
     return f"device:{device_id}"
 
 
-_STORE = sa.text(
+_INSERT = sa.text(
     """
-    WITH wanted AS (
-        SELECT * FROM unnest(
-            CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:devices AS uuid[]),
-            CAST(:titles AS text[]), CAST(:bodies AS text[]), CAST(:data AS jsonb[])
-        ) AS w(id, key, device_id, title, body, data)
-    ), fresh AS (
-        SELECT w.*, row_number() OVER (PARTITION BY w.device_id ORDER BY w.key) AS no
-        FROM wanted w
-        WHERE w.device_id = ANY(CAST(:existing AS uuid[]))
-          AND NOT EXISTS (SELECT 1 FROM in_app_messages m WHERE m.id = w.id)
-    ), numbered AS (
-        UPDATE devices d SET message_sequence = d.message_sequence + f.count
-        FROM (SELECT device_id, count(*) AS count FROM fresh GROUP BY device_id) f
-        WHERE d.id = f.device_id
-        RETURNING d.id, d.message_sequence - f.count AS base
-    )
     INSERT INTO in_app_messages (id, app_id, device_id, sequence, key, title, body, data, created_at)
-    SELECT f.id, :app_id, f.device_id, n.base + f.no, f.key, f.title, f.body, f.data, :at
-    FROM fresh f JOIN numbered n ON n.id = f.device_id
+    SELECT id, :app_id, device_id, sequence, key, title, body, data, :at
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:devices AS uuid[]), CAST(:sequences AS bigint[]), CAST(:keys AS text[]),
+        CAST(:titles AS text[]), CAST(:bodies AS text[]), CAST(:data AS jsonb[])
+    ) AS w(id, device_id, sequence, key, title, body, data)
+    """
+)
+_NUMBER = sa.text(
+    """
+    UPDATE devices d SET message_sequence = n.sequence
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:sequences AS bigint[])) AS n(id, sequence)
+    WHERE d.id = n.id
     """
 )
 
@@ -123,24 +117,49 @@ async def store(session: AsyncSession, app_id: UUID, drafts: Sequence[Draft]) ->
     The devices are locked first, in order, and while they get their next sequence numbers: so a message is written
     once, and the numbers of a device are in the order of commits.
     """
-    existing = await _lock_devices(session, app_id, {draft.device_id for draft in drafts})
-    await session.execute(_STORE, _columns(drafts) | {"existing": existing, "app_id": app_id, "at": now()})
-    for device_id in existing:
+    sequences = await _lock_devices(session, app_id, {draft.device_id for draft in drafts})
+    wanted = {message_id(draft.key): draft for draft in drafts if draft.device_id in sequences}
+    for known in await session.scalars(_known(list(wanted))):
+        del wanted[known]
+    if wanted:
+        numbered = _numbered(wanted.values(), sequences)
+        await session.execute(_INSERT, _columns(wanted, numbered) | {"app_id": app_id, "at": now()})
+        last = {draft.device_id: sequences[draft.device_id] for draft in wanted.values()}
+        await session.execute(_NUMBER, {"ids": list(last), "sequences": list(last.values())})
+    for device_id in sequences:
         facts.tick(session, topic(device_id))
-    return set(existing)
+    return set(sequences)
 
 
-async def _lock_devices(session: AsyncSession, app_id: UUID, wanted: set[UUID]) -> list[UUID]:
-    rows = sa.select(Device.id).where(Device.app_id == app_id, Device.id.in_(wanted)).order_by(Device.id)
-    return list(await session.scalars(rows.with_for_update(key_share=True)))
+async def _lock_devices(session: AsyncSession, app_id: UUID, wanted: set[UUID]) -> dict[UUID, int]:
+    """The last sequence number of each device that there is."""
+    this = sa.and_(Device.app_id == app_id, Device.id == sa.any_(sa.cast(list(wanted), sa.ARRAY(sa.UUID))))
+    rows = sa.select(Device.id, Device.message_sequence).where(this).order_by(Device.id)
+    found = await session.execute(rows.with_for_update(key_share=True))
+    return {row.id: row.message_sequence for row in found}
 
 
-def _columns(drafts: Sequence[Draft]) -> dict[str, Any]:
+def _known(ids: list[UUID]) -> sa.Select[UUID]:
+    return sa.select(InAppMessage.id).where(InAppMessage.id == sa.any_(sa.cast(ids, sa.ARRAY(sa.UUID))))
+
+
+def _numbered(drafts: Iterable[Draft], sequences: dict[UUID, int]) -> list[int]:
+    """The next number of its device for each draft, which `sequences` is moved to."""
+    numbers = []
+    for draft in drafts:
+        sequences[draft.device_id] += 1
+        numbers.append(sequences[draft.device_id])
+    return numbers
+
+
+def _columns(wanted: Mapping[UUID, Draft], numbered: list[int]) -> dict[str, Any]:
     """The drafts column by column, as `unnest` takes them."""
+    drafts = wanted.values()
     return {
-        "ids": [message_id(draft.key) for draft in drafts],
-        "keys": [draft.key for draft in drafts],
+        "ids": list(wanted),
         "devices": [draft.device_id for draft in drafts],
+        "sequences": numbered,
+        "keys": [draft.key for draft in drafts],
         "titles": [draft.title for draft in drafts],
         "bodies": [draft.body for draft in drafts],
         "data": [None if draft.data is None else json.dumps(draft.data) for draft in drafts],
@@ -176,6 +195,8 @@ async def mark(session: AsyncSession, reports: Sequence[Report], at: datetime) -
 
     However many, they take four statements; the rows are locked in the order of their ids.
     """
+    if not reports:
+        return []
     wanted = {(report.message_id, report.device_id): report for report in _furthest(reports)}
     rows = await session.execute(
         sa.select(InAppMessage.id, InAppMessage.device_id, InAppMessage.key, *_TIMES)
@@ -216,7 +237,7 @@ async def _write(session: AsyncSession, advances: Sequence[Advance]) -> None:
 
 
 async def _waiting_for(asked: list[Position]) -> list[list[InAppMessage]]:
-    async with transaction() as session:
+    async with transaction(across_apps=True) as session:
         return await pending(session, asked)
 
 

@@ -1,4 +1,4 @@
-"""Who asks: a signed-in person of the team, or a device of a contact."""
+"""Who asks: a signed-in person of the team, a program with a key, or a device of a contact."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,27 @@ class Caller:
     user_agent: str
 
 
+NOWHERE = Caller("", "")
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who does something, as facts and the audit log keep it.
+
+    Attributes:
+        actor: `user:<id>`, `key:<id>`, `device:<id>`, `contact:<id>`, `system`, or `nobody` before a sign-in.
+        ip: where they are; empty when that is not known.
+        session_id: the session they do it in, when it is a person's.
+    """
+
+    actor: str
+    ip: str = ""
+    session_id: UUID | None = None
+
+
+SYSTEM = Author("system")
+
+
 @dataclass(frozen=True)
 class Principal:
     """Somebody proven, within one app.
@@ -26,7 +47,10 @@ class Principal:
         user_id: the AdminUser, when it is a person of the team.
         session_id: their UserSession.
         device_id: the Device, when it is one.
+        api_key_id: the ApiKey, when it is a program with one.
         expires_at: the instant at which the proof ends.
+        must_enrol: whether they may do nothing but set up the second factor that the app asks for.
+        caller: where they are.
     """
 
     app_id: UUID
@@ -35,11 +59,21 @@ class Principal:
     user_id: UUID | None = None
     session_id: UUID | None = None
     device_id: UUID | None = None
+    api_key_id: UUID | None = None
+    must_enrol: bool = False
+    caller: Caller = NOWHERE
 
     @property
     def actor(self) -> str:
-        """`user:<id>` or `device:<id>`, as facts record it."""
-        return f"user:{self.user_id}" if self.user_id else f"device:{self.device_id}"
+        """`user:<id>`, `key:<id>` or `device:<id>`."""
+        if self.user_id:
+            return f"user:{self.user_id}"
+        return f"key:{self.api_key_id}" if self.api_key_id else f"device:{self.device_id}"
+
+    @property
+    def author(self) -> Author:
+        """The principal as facts and the audit log keep them."""
+        return Author(self.actor, self.caller.ip, self.session_id)
 
     def person(self) -> UUID:
         """The AdminUser's id.

@@ -9,9 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from models.base import Model
 from models.facts import Fact
+from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
 from models.in_app_messages import InAppMessage
+from models.mails import Mail
 from models.sessions import UserSession
+from models.streams import StreamEvent
 
 AT_ONCE = 1_000
 
@@ -27,7 +30,10 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule(Fact, Fact.created_at, timedelta(days=30), Fact.dispatched_at.is_not(None)),
+    Rule(FrequencyMark, FrequencyMark.expires_at, timedelta()),
     Rule(IdempotencyKey, IdempotencyKey.created_at, timedelta(hours=24)),
+    Rule(Mail, Mail.created_at, timedelta(days=30)),
+    Rule(StreamEvent, StreamEvent.created_at, timedelta(days=7)),
     Rule(InAppMessage, InAppMessage.created_at, timedelta(days=90)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )

@@ -2,10 +2,13 @@
 
 from core.broker import broker
 from core.logging import configure_logging
+from jobs.booting import Booting
+from jobs.stopping import Stopping
 
 configure_logging()
-broker()
+broker().add_middleware(Booting())
+broker().add_middleware(Stopping())
 
-from jobs import broadcasts, facts  # noqa: E402  the broker must be set before actors are declared
+from jobs import assignment, broadcasts, facts, mails  # noqa: E402  the broker must be set before actors are declared
 
-__all__ = ["broadcasts", "facts"]
+__all__ = ["assignment", "broadcasts", "facts", "mails"]

@@ -3,24 +3,30 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import structlog
 
 from core.broker import wake
 from core.database import dispose, transaction
 from core.logging import configure_logging
-from domain import facts, retention
-from domain.broadcasts import control, expansion, turns
+from domain import facts, mails, retention
+from domain.attachments import sweeping
+from domain.audit import keeping
+from domain.broadcasts import expansion, starting, turns, variants
+from domain.conversations import control
+from domain.conversations.assignment import queueing
 from jobs.broadcasts import expand_broadcast, wake_chunks
 
 log = structlog.get_logger(__name__)
 EVERY_SECONDS = 1.0
+_tended: UUID | None = None
 
 
 async def start_scheduled() -> None:
     """Start the broadcasts whose instant has come."""
     async with transaction() as session:
-        await control.start_due(session)
+        await starting.start_due(session)
 
 
 async def wake_facts() -> None:
@@ -39,11 +45,61 @@ async def wake_expansions() -> None:
         await wake(expand_broadcast.actor_name, str(broadcast_id), queue=expand_broadcast.queue_name)
 
 
+async def ripen_chunks() -> None:
+    """Give back to their broadcasts the chunks whose deferred recipients are due."""
+    async with transaction() as session:
+        await turns.ripen(session)
+
+
+async def decide_winners() -> None:
+    """Choose the winning variants whose time has come."""
+    async with transaction() as session:
+        await variants.decide_due(session)
+
+
 async def advance_stalled() -> None:
     """Go on with broadcasts of which no chunk has its turn: end them when nothing is left to send."""
     async with transaction() as session:
         for broadcast_id in await turns.stalled(session):
             await turns.advance(session, broadcast_id)
+
+
+async def wake_mails() -> None:
+    """Wake the sender of mails when one is due: for the first time, again, or as its wake-up or worker got lost."""
+    async with transaction() as session:
+        waiting = await mails.waiting(session)
+    if waiting:
+        await wake(mails.SENDER)
+
+
+async def wake_snoozed() -> None:
+    """Bring back the snoozed conversations whose instant has come."""
+    async with transaction() as session:
+        await control.wake_due(session)
+
+
+async def tend_queues() -> None:
+    """Look after the queues of some apps that assign by themselves, and the next time after those of the next ones.
+
+    What goes wrong with one keeps none of the others.
+    """
+    global _tended  # noqa: PLW0603  where this clock has got to
+    async with transaction() as session:
+        app_ids = await queueing.tending(session, _tended)
+    _tended = app_ids[-1] if len(app_ids) == queueing.APPS_AT_ONCE else None
+    for app_id in app_ids:
+        try:
+            await queueing.tend(app_id)
+        except Exception:
+            log.warning("queue not tended", app=str(app_id), exc_info=True)
+
+
+async def keep_audit_log() -> None:
+    """Make room in the audit log for the months to come, and drop those that are old."""
+    async with transaction() as session:
+        dropped = await keeping.keep(session)
+    if dropped:
+        log.info("months of the audit log dropped", count=dropped)
 
 
 async def purge() -> None:
@@ -52,13 +108,26 @@ async def purge() -> None:
         await retention.purge(session)
 
 
+async def sweep_attachments() -> None:
+    """Remove files that no message has taken."""
+    if gone := await sweeping.sweep():
+        log.info("attachments swept", count=gone)
+
+
 DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     start_scheduled,
     wake_facts,
     wake_expansions,
+    decide_winners,
+    ripen_chunks,
     wake_chunks,
     advance_stalled,
+    wake_mails,
+    wake_snoozed,
+    tend_queues,
+    keep_audit_log,
     purge,
+    sweep_attachments,
 )
 
 

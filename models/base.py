@@ -12,6 +12,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from core.clock import now
 from core.ids import new_id
 
+# What a column may say of itself by `info=`. The audit log tells that a secret or something personal has changed, not
+# what it is: a contact who is erased is erased. What is encrypted, a secret too, `replyhq keys rotate` encrypts anew.
+SECRET = {"secret": True}
+PERSONAL = {"personal": True}
+ENCRYPTED = SECRET | {"encrypted": True}
 _VALUES = sa.Enum(
     Enum,
     native_enum=False,

@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.clock import now
 from models.base import Model, Record, app_key
+from models.channels import ChannelKind
 from models.devices import Platform
 
 TALLY_SHARDS = 16
@@ -19,6 +21,7 @@ class TargetType(StrEnum):
     """Whom a broadcast is for."""
 
     ALL_USERS = "ALL_USERS"
+    SEGMENT = "SEGMENT"
     SPECIFIC_USERS = "SPECIFIC_USERS"
 
 
@@ -35,22 +38,50 @@ class BroadcastStatus(StrEnum):
 
 
 class RecipientStatus(StrEnum):
-    """Where one recipient stands; it only moves forward."""
+    """Where one recipient stands; it only moves forward, in this order. SENDING is shown, and never written."""
 
     PENDING = "PENDING"
+    DEFERRED = "DEFERRED"
+    SENDING = "SENDING"
+    UNCERTAIN = "UNCERTAIN"
     SENT = "SENT"
     DELIVERED = "DELIVERED"
     OPENED = "OPENED"
     CLICKED = "CLICKED"
+    SKIPPED = "SKIPPED"
     FAILED = "FAILED"
 
 
 class ChunkStatus(StrEnum):
-    """Where a batch stands: waiting for a worker, owned by one, or through."""
+    """Where a batch stands: ready for a worker, owned by one, waiting for deferred recipients, or through."""
 
     READY = "READY"
     LEASED = "LEASED"
+    WAITING = "WAITING"
     DONE = "DONE"
+
+
+class Redo(StrEnum):
+    """What an operator wants done again with the recipients of a batch: those that failed, or are uncertain."""
+
+    FAILED = "FAILED"
+    UNCERTAIN = "UNCERTAIN"
+    UNCERTAIN_AS_SENT = "UNCERTAIN_AS_SENT"
+
+
+class QuietPolicy(StrEnum):
+    """What becomes of a recipient in whose time zone it is quiet time."""
+
+    DEFER = "DEFER"
+    SKIP = "SKIP"
+    IGNORE = "IGNORE"
+
+
+class WinnerMetric(StrEnum):
+    """By what the variants of a broadcast are compared."""
+
+    OPENED = "OPENED"
+    CLICKED = "CLICKED"
 
 
 class Broadcast(Record):
@@ -60,8 +91,19 @@ class Broadcast(Record):
         contact_ids: for SPECIFIC_USERS, the contacts.
         sent_at: when sending started. completed_at: when it ended, in whatever way.
         expanded_at: when the last recipient row had been written; nothing is sent before.
-        cursor: the last device that has its recipient row.
+        after_contact_id: the last contact whose recipient rows are written.
         due_at: when the clock should wake the expansion again; NULL when there is nothing to wake.
+        segment_query, exclude_query: canonical condition trees (`domain.segments`): who it is for with SEGMENT, and who
+            is left out of any target. Those of a saved segment are copied when the sending begins.
+        channels: by which ways it may go, the preferred one first (`models.channels.ChannelKind`).
+        local_at: the wall-clock time, without zone, at which each recipient gets it in their own zone.
+        time_zone: the zone of those who have none, and that of `cron`.
+        cron: when it repeats; each time a copy is sent, whose `repeats_id` is this broadcast.
+        speed: recipients a second at most; NULL is no limit.
+        is_test: it is a test of another one, and is listed nowhere.
+        variants: up to 8 objects `{name, title, body, weight}`; empty when all get the same.
+        test_share: per cent of the recipients that get a variant before the winner is known; 100 when there is none.
+        winner: index of the variant that the rest gets; NULL until it is decided, at `winner_due_at`.
     """
 
     __tablename__ = "broadcasts"
@@ -79,12 +121,31 @@ class Broadcast(Record):
     data: Mapped[dict[str, Any] | None]
     target_type: Mapped[TargetType]
     contact_ids: Mapped[list[UUID]] = mapped_column(default=list)
+    segment_id: Mapped[UUID | None]
+    segment_query: Mapped[dict[str, Any] | None]
+    exclude_segment_id: Mapped[UUID | None]
+    exclude_query: Mapped[dict[str, Any] | None]
+    channels: Mapped[list[str]] = mapped_column(default=lambda: ["IN_APP"], server_default="{IN_APP}")
+    local_at: Mapped[datetime | None] = mapped_column(sa.TIMESTAMP(timezone=False))
+    time_zone: Mapped[str] = mapped_column(default="UTC", server_default="UTC")
+    cron: Mapped[str | None]
+    repeats_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("broadcasts.id", ondelete="SET NULL"))
+    quiet_policy: Mapped[QuietPolicy] = mapped_column(default=QuietPolicy.DEFER, server_default="DEFER")
+    ignores_cap: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    speed: Mapped[int | None]
+    is_test: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    variants: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    test_share: Mapped[int] = mapped_column(default=100, server_default="100")
+    winner_metric: Mapped[WinnerMetric] = mapped_column(default=WinnerMetric.OPENED, server_default="OPENED")
+    winner_after_minutes: Mapped[int] = mapped_column(default=60, server_default="60")
+    winner_due_at: Mapped[datetime | None]
+    winner: Mapped[int | None]
     status: Mapped[BroadcastStatus] = mapped_column(default=BroadcastStatus.DRAFT)
     scheduled_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     expanded_at: Mapped[datetime | None]
-    cursor: Mapped[UUID | None]
+    after_contact_id: Mapped[UUID | None]
     due_at: Mapped[datetime | None]
     total_recipients: Mapped[int] = mapped_column(default=0, server_default="0")
     error_message: Mapped[str | None]
@@ -93,22 +154,38 @@ class Broadcast(Record):
 
 
 class BroadcastRecipient(Model):
-    """One device that a broadcast goes to, written before anything is sent. Numbered from 1 within the broadcast.
+    """One device or mailbox that a broadcast goes to, written before anything is sent. Numbered from 1 within it.
 
     It keeps what it knew of the device and outlives it. No index covers a column that changes while sending.
+
+    Attributes:
+        device_id, platform: NULL when it goes to the contact's e-mail address.
+        variant: index of the variant; NULL when there is none, or while it waits for the winner.
+        channel: by which way it went; NULL until then.
+        error_code: why it is DEFERRED, UNCERTAIN, SKIPPED or FAILED.
+        attempts: how often a channel has said: later.
+        provider_id: what the provider calls the message.
     """
 
     __tablename__ = "broadcast_recipients"
     __table_args__ = (
         sa.UniqueConstraint("broadcast_id", "device_id"),
+        sa.Index(
+            "uq_broadcast_recipients_mailbox",
+            "broadcast_id",
+            "contact_id",
+            unique=True,
+            postgresql_where=sa.text("device_id IS NULL"),
+        ),
+        sa.Index("ix_broadcast_recipients_contact_id_broadcast_id", "contact_id", "broadcast_id"),
         {"postgresql_with": {"fillfactor": 50}},
     )
 
     broadcast_id: Mapped[UUID] = mapped_column(sa.ForeignKey("broadcasts.id", ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    device_id: Mapped[UUID]
+    device_id: Mapped[UUID | None]
     contact_id: Mapped[UUID]
-    platform: Mapped[Platform]
+    platform: Mapped[Platform | None]
     country: Mapped[str | None]
     time_zone: Mapped[str | None]
     status: Mapped[RecipientStatus] = mapped_column(default=RecipientStatus.PENDING)
@@ -116,18 +193,27 @@ class BroadcastRecipient(Model):
     delivered_at: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]
+    machine_opened_at: Mapped[datetime | None]
     error_code: Mapped[str | None]
+    variant: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    channel: Mapped[ChannelKind | None]
+    deferred_until: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(sa.SmallInteger, default=0, server_default="0")
+    provider_id: Mapped[str | None]
 
 
 class BroadcastChunk(Model):
     """A run of recipients that one worker sends at a time.
 
     Attributes:
-        due_at: when the clock should wake it (again); NULL when it is not its turn yet, or all is done.
+        due_at: when the clock should wake it (again), or while WAITING when the first deferred recipient is due; NULL
+            when it is not its turn yet, or all is done.
         fence: grows at each claim; who writes with an older one has lost the batch.
-        inflight_lo, inflight_hi: the recipients about to be sent, committed before the channel is called. The in-app
-            channel knows a repeated send by its key; what cannot will be settled by them.
-        sent, failed: how many of it ended so.
+        inflight_lo, inflight_hi: the recipients about to be sent, committed before a channel is called.
+        blind: those among them that go to a provider which would send them again: after a crash nobody knows about
+            them, and they are UNCERTAIN.
+        redo: what an operator wants done again; the next owner does it.
+        sent, failed, skipped, uncertain: how many of it ended so.
     """
 
     __tablename__ = "broadcast_chunks"
@@ -146,12 +232,19 @@ class BroadcastChunk(Model):
     lease_until: Mapped[datetime | None]
     inflight_lo: Mapped[int | None]
     inflight_hi: Mapped[int | None]
+    blind: Mapped[list[int]] = mapped_column(sa.ARRAY(sa.Integer), default=list, server_default="{}")
+    redo: Mapped[Redo | None]
     sent: Mapped[int] = mapped_column(default=0, server_default="0")
     failed: Mapped[int] = mapped_column(default=0, server_default="0")
+    skipped: Mapped[int] = mapped_column(default=0, server_default="0")
+    uncertain: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class BroadcastTally(Model):
-    """What devices reported, counted in a few rows a broadcast so that reports do not queue on one."""
+    """What devices reported, counted in a few rows a broadcast so that reports do not queue on one.
+
+    `settled`: recipients that a chunk counts as uncertain, and of which it is known by now that they got it.
+    """
 
     __tablename__ = "broadcast_tallies"
     __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
@@ -161,3 +254,47 @@ class BroadcastTally(Model):
     delivered: Mapped[int] = mapped_column(default=0, server_default="0")
     opened: Mapped[int] = mapped_column(default=0, server_default="0")
     clicked: Mapped[int] = mapped_column(default=0, server_default="0")
+    machine_opened: Mapped[int] = mapped_column(default=0, server_default="0")
+    settled: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class Measure(StrEnum):
+    """What a rollup counts."""
+
+    RECIPIENTS = "RECIPIENTS"
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    OPENED = "OPENED"
+    CLICKED = "CLICKED"
+    SKIPPED = "SKIPPED"
+    FAILED = "FAILED"
+
+
+class Dimension(StrEnum):
+    """By what a rollup counts it. ALL has one bucket, the empty text; HOUR is that of the event, in UTC."""
+
+    ALL = "ALL"
+    PLATFORM = "PLATFORM"
+    COUNTRY = "COUNTRY"
+    HOUR = "HOUR"
+    CODE = "CODE"
+
+
+class BroadcastRollup(Model):
+    """A count of recipients, kept in the transaction of what it counts. Sharded, so that writers rarely meet.
+
+    Attributes:
+        variant: index of the variant; -1 where there is none.
+        bucket: value of the dimension; empty where it is unknown.
+    """
+
+    __tablename__ = "broadcast_rollups"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    broadcast_id: Mapped[UUID] = mapped_column(sa.ForeignKey("broadcasts.id", ondelete="CASCADE"), primary_key=True)
+    shard: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
+    measure: Mapped[Measure] = mapped_column(primary_key=True)
+    dimension: Mapped[Dimension] = mapped_column(primary_key=True)
+    variant: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
+    bucket: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Record, app_key
+from models.base import SECRET, Record, app_key
 
 
 class Platform(StrEnum):
@@ -34,7 +34,7 @@ class Device(Record):
     app_id: Mapped[UUID] = app_key()
     contact_id: Mapped[UUID] = mapped_column(sa.ForeignKey("contacts.id", ondelete="CASCADE"), index=True)
     platform: Mapped[Platform]
-    push_token: Mapped[str | None]
+    push_token: Mapped[str | None] = mapped_column(info=SECRET)
     app_version: Mapped[str | None]
     country: Mapped[str | None]
     last_seen_at: Mapped[datetime | None]

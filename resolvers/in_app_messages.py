@@ -9,15 +9,17 @@ from uuid import UUID
 
 import strawberry
 
+from core import presence
 from core.database import transaction
 from core.errors import Invalid
 from core.ids import parse_id
 from core.pubsub import Subscription as Ticks
 from core.pubsub import hub
-from domain import devices, in_app_messages
-from domain.broadcasts import receipts
+from domain import checks, devices, in_app_messages, reports
+from domain.broadcasts.receipts import PushReport
 from domain.in_app_messages import Position, Report
 from domain.permissions import Permission
+from domain.reports import Told
 from models.in_app_messages import InAppMessage as InAppMessageRow
 from schema.context import Info
 from schema.in_app_messages import InAppMessage, ReceiptInput, ReportReceiptsInput, ReportReceiptsPayload
@@ -25,6 +27,7 @@ from schema.mutations import mutation
 from schema.permissions import requires
 
 REPORTS_MOST = 100
+KEY_MOST = 100
 LOOK_SECONDS = 30.0
 
 
@@ -34,13 +37,18 @@ async def _tick(ticks: Ticks) -> None:
         await asyncio.wait_for(ticks.get(), random.uniform(0.5, 1.0) * LOOK_SECONDS)  # noqa: S311  spreads the load
 
 
-def _reports(device_id: UUID, given: list[ReceiptInput]) -> list[Report]:
+def _reports(device_id: UUID, given: list[ReceiptInput]) -> list[Told]:
     if not 1 <= len(given) <= REPORTS_MOST:
         raise Invalid(f"Give 1 to {REPORTS_MOST} receipts.", field="receipts")
-    return [
-        Report(device_id, parse_id(one.message_id, f"receipts.{at}.messageId"), one.kind)
-        for at, one in enumerate(given)
-    ]
+    return [_report(device_id, one, f"receipts.{at}") for at, one in enumerate(given)]
+
+
+def _report(device_id: UUID, given: ReceiptInput, field: str) -> Told:
+    if (given.message_id is None) == (given.key is None):
+        raise Invalid("Give either messageId, or the key of a push.", field=field)
+    if given.key is not None:
+        return PushReport(device_id, checks.text(given.key, f"{field}.key", most=KEY_MOST), given.kind)
+    return Report(device_id, parse_id(given.message_id or "", f"{field}.messageId"), given.kind)
 
 
 @strawberry.type
@@ -52,7 +60,7 @@ class Mutation:
     )
     async def report_receipts(self, info: Info, input: ReportReceiptsInput) -> int:
         """Take reports."""
-        return await receipts.reported.ask(_reports(info.context.asker().device(), input.receipts))
+        return await reports.taken.ask(_reports(info.context.asker().device(), input.receipts))
 
 
 @strawberry.type
@@ -74,7 +82,7 @@ class Subscription:
     ) -> AsyncGenerator[InAppMessageRow, None]:
         """Attach to the ticks first, then read: nothing falls between."""
         device_id = info.context.asker().device()
-        async with hub().subscribe(in_app_messages.topic(device_id)) as ticks:
+        async with presence.present(device_id), hub().subscribe(in_app_messages.topic(device_id)) as ticks:
             async with transaction() as session:
                 await devices.seen(session, device_id)
             while True:

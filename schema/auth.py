@@ -1,16 +1,23 @@
 """People, their apps and their sessions."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from domain.permissions import Permission
+from domain.rate_limits import RateLimits as RateLimitsRow
+from domain.rate_limits import effective
 from models.apps import App as AppRow
 from models.sessions import UserSession as UserSessionRow
 from models.team import AdminUser as AdminUserRow
 from schema.context import Info
 from schema.mutations import Payload
 from schema.views import described, plain, view
+
+if TYPE_CHECKING:
+    from schema.rate_limits import RateLimits
+    from schema.sending_limits import SendingLimits
 
 described(
     Permission,
@@ -19,13 +26,28 @@ described(
     EDIT_CONTACTS="Create and change contacts.",
     DELETE_CONTACTS="Erase contacts.",
     MANAGE_DEVICES="Register devices.",
+    TRACK_EVENTS="Track events of contacts; a device those of its own.",
     VIEW_BROADCASTS="Read broadcasts, their recipients and progress.",
     CREATE_BROADCASTS="Draft broadcasts.",
     EDIT_BROADCASTS="Change broadcasts that have not started.",
     DELETE_BROADCASTS="Delete drafts.",
     SEND_BROADCASTS="Send, schedule, pause, resume, cancel and test broadcasts.",
-    OWN_ACCOUNT="See and end one's own sessions.",
+    VIEW_CONVERSATIONS="Read the inbox: conversations, messages, notes, labels.",
+    EDIT_CONVERSATIONS="Answer, note, label, snooze, resolve: everything within a conversation.",
+    EDIT_ASSIGNMENT="Say how conversations are assigned, and how many each of the team is given.",
+    EDIT_LABELS="Make, rename, recolour and delete labels.",
+    VIEW_WORKFLOWS="See workflows, check them, and try them out dry.",
+    EDIT_WORKFLOWS="Draw workflows, publish them, and let contacts in.",
+    MANAGE_SETTINGS="Change the settings of the app.",
+    VIEW_TEAM="See the people of the team and their roles.",
+    MANAGE_TEAM="Invite people, change roles, remove people.",
+    MANAGE_API_KEYS="Create, replace and revoke API keys.",
+    VIEW_AUDIT_LOG="Read and export the audit log.",
+    OWN_ACCOUNT="One's own account: sessions, password, second factor, going on in another app.",
+    OWN_MEMBERSHIP="What others see of oneself, and leaving the team.",
     RECEIVE_MESSAGES="Receive in-app messages and report on them: what a device may.",
+    CONVERSE="A device: the conversations of its contact, what they say there, and receipts.",
+    UPLOAD_ATTACHMENTS="Upload files for messages, and ask for their addresses.",
 )
 
 
@@ -35,7 +57,24 @@ class App:
 
     id: strawberry.ID = plain("UUID.")
     name: str = plain("As the team calls it.")
+    requires_two_factor: bool = plain("Whether its owners and admins must have a second factor.")
     created_at: datetime = plain("When it was created.")
+
+    @strawberry.field(
+        description="How often its people, keys and devices may ask.",
+        graphql_type=Annotated["RateLimits", strawberry.lazy("schema.rate_limits")],
+    )
+    def rate_limits(row: strawberry.Parent[AppRow]) -> RateLimitsRow:
+        """Those that hold."""
+        return effective(row.rate_limits)
+
+    @strawberry.field(
+        description="When and how often it writes to one contact at most.",
+        graphql_type=Annotated["SendingLimits", strawberry.lazy("schema.sending_limits")],
+    )
+    def sending_limits(row: strawberry.Parent[AppRow]) -> AppRow:
+        """The app itself has them."""
+        return row
 
 
 @view(AdminUserRow, description="A person of the team.")
@@ -55,7 +94,7 @@ class UserSession:
     ip: str = plain("Address at sign-in.")
     user_agent: str = plain("Program at sign-in, as it named itself.")
     created_at: datetime = plain("When it began.")
-    last_active_at: datetime = plain("When it was last used, to the minute.")
+    last_active_at: datetime = plain("When it was last used; it may be ten seconds later than told.")
     expires_at: datetime = plain("When it ends at the latest.")
 
     @strawberry.field(description="Who signed in.", graphql_type=AdminUser | None)
@@ -82,6 +121,9 @@ class TokensPayload(Payload):
     refresh_token: str | None = plain("Buys the next pair of tokens once, by refreshSession. Keep it secret.")
     expires_at: datetime | None = plain("When the access token ends.")
     session: UserSession | None = plain("The session.")
+    challenge: str | None = plain(
+        "Instead of tokens, from signIn, when the person has a second factor: take it with a code to confirmSignIn."
+    )
 
 
 @strawberry.type(description="The session that was ended.")
@@ -89,6 +131,13 @@ class RevokeSessionPayload(Payload):
     """The ended session."""
 
     session: UserSession | None = plain("The session, ended.")
+
+
+@strawberry.type(description="The sessions that were ended.")
+class RevokeOtherSessionsPayload(Payload):
+    """The ended sessions."""
+
+    sessions: list[UserSession] | None = plain("The sessions, ended.")
 
 
 @strawberry.input(description="A new app and its owner.")
@@ -109,6 +158,14 @@ class SignInInput:
     password: str = plain("Its password.")
 
 
+@strawberry.input(description="The proof of a second factor.")
+class ConfirmSignInInput:
+    """The second step of a sign-in."""
+
+    challenge: str = plain("From signIn, five minutes ago at most.")
+    code: str = plain("Six digits of the authenticator app, or a backup code.")
+
+
 @strawberry.input(description="The token that buys the next pair.")
 class RefreshSessionInput:
     """A refresh token."""
@@ -121,3 +178,10 @@ class RevokeSessionInput:
     """A session."""
 
     id: strawberry.ID = plain("One of `sessions`.")
+
+
+@strawberry.input(description="Where to go on.")
+class SwitchAppInput:
+    """An app."""
+
+    app_id: strawberry.ID = plain("One of the viewer's memberships.")

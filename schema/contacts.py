@@ -8,9 +8,11 @@ from strawberry.scalars import JSON
 
 from models.contacts import Contact as ContactRow
 from models.devices import Device as DeviceRow
+from models.opt_outs import OptOut as OptOutRow
 from schema.context import Info
 from schema.devices import Device
 from schema.mutations import Payload
+from schema.opt_outs import OptOut
 from schema.views import idempotency_field, plain, view
 
 
@@ -36,6 +38,11 @@ class Contact:
     async def devices(row: strawberry.Parent[ContactRow], info: Info) -> Sequence[DeviceRow]:
         """The contact's devices, oldest first."""
         return await info.context.loaders.devices_of_contact.load(row.id)
+
+    @strawberry.field(description="What they do not want to get: one for a channel at most.", graphql_type=list[OptOut])
+    async def opt_outs(row: strawberry.Parent[ContactRow], info: Info) -> Sequence[OptOutRow]:
+        """The contact's opt-outs, oldest first."""
+        return await info.context.loaders.opt_outs_of_contact.load(row.id)
 
 
 @strawberry.input

@@ -37,7 +37,10 @@ class RegisterDeviceInput:
 
     contact_id: strawberry.ID = plain("Whose it is.")
     platform: Platform = plain("What kind it is.")
-    push_token: str | None = strawberry.field(default=None, description="Where pushes go; to 4096 characters.")
+    push_token: str | None = strawberry.field(
+        default=None,
+        description="Token of FCM or APNs for pushes; of a browser, its subscription as JSON; to 4096 characters.",
+    )
     app_version: str | None = strawberry.field(default=None, description="Version of the app on it.")
     idempotency_key: str | None = idempotency_field()
 

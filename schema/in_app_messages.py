@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 from domain.in_app_messages import ReceiptKind
 from models.in_app_messages import InAppMessage as InAppMessageRow
 from schema.mutations import Payload
-from schema.views import described, plain, view
+from schema.views import described, optional, plain, view
 
 described(
     ReceiptKind,
@@ -35,8 +35,9 @@ class InAppMessage:
 class ReceiptInput:
     """One report."""
 
-    message_id: strawberry.ID = plain("The message.")
     kind: ReceiptKind = plain("What was done.")
+    message_id: strawberry.ID | None = optional("The message, where it was received in the app.")
+    key: str | None = optional("Of a push: the `replyhqKey` in its data. Give either.")
 
 
 @strawberry.input(description="What a device did with its messages.")

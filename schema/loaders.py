@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -10,23 +11,40 @@ from sqlalchemy.orm import InstrumentedAttribute
 from strawberry.dataloader import DataLoader
 
 from core.database import transaction
-from domain.broadcasts import progress
+from domain import labels
+from domain.attachments import queries as attachments
+from domain.broadcasts import progress, recipients
 from domain.broadcasts.progress import Stats
+from domain.broadcasts.recipients import Ranges
+from domain.conversations import counting, reads
+from domain.conversations.assignment import agents, history
+from domain.conversations.assignment.agents import Load
+from domain.conversations.counting import Counts
+from domain.messages import listing
+from domain.pages import Page, PageRequest
+from domain.team import members
 from models.apps import App
+from models.assignment import Assignment
+from models.attachments import Attachment
 from models.base import Record
 from models.broadcasts import Broadcast
 from models.contacts import Contact
+from models.conversations import Conversation
 from models.devices import Device
+from models.labels import Label
+from models.messages import Message, MessageRevision
+from models.opt_outs import OptOut
 from models.team import AdminUser
+from models.workflows import WorkflowVersion
 
 R = TypeVar("R", bound=Record)
 
 
-def _by_id(kind: type[R]) -> DataLoader[UUID, R | None]:
+def _by_id(kind: type[R], *, across_apps: bool = False) -> DataLoader[UUID, R | None]:
     """The row with an id, or None when it is gone."""
 
     async def load(ids: list[UUID]) -> list[R | None]:
-        async with transaction() as session:
+        async with transaction(across_apps=across_apps) as session:
             found = {row.id: row for row in await session.scalars(sa.select(kind).where(kind.id.in_(ids)))}
         return [found.get(id_) for id_ in ids]
 
@@ -51,13 +69,98 @@ async def _broadcast_stats(broadcasts: list[Broadcast]) -> list[Stats]:
         return await progress.stats(session, broadcasts)
 
 
+async def _conversation_counts(asked: list[tuple[UUID, UUID | None]]) -> list[Counts]:
+    async with transaction() as session:
+        return [await counting.counts(session, app_id, user_id) for app_id, user_id in asked]
+
+
+async def _on_their_way(broadcast_ids: list[UUID]) -> list[Ranges]:
+    async with transaction() as session:
+        found = await recipients.on_their_way(session, broadcast_ids)
+    return [found.get(id_, ()) for id_ in broadcast_ids]
+
+
+async def _have_second_factor(user_ids: list[UUID]) -> list[bool]:
+    async with transaction() as session:
+        found = await members.with_second_factor(session, user_ids)
+    return [id_ in found for id_ in user_ids]
+
+
+async def _last_active(asked: list[tuple[UUID, UUID]]) -> list[datetime | None]:
+    async with transaction() as session:
+        found = await members.last_active(session, asked)
+    return [found.get(one) for one in asked]
+
+
+async def _labels(conversation_ids: list[UUID]) -> list[Sequence[Label]]:
+    found: dict[UUID, list[Label]] = defaultdict(list)
+    async with transaction() as session:
+        for conversation_id, label in await labels.of_conversations(session, conversation_ids):
+            found[conversation_id].append(label)
+    return [found[id_] for id_ in conversation_ids]
+
+
+async def _open_counts(label_ids: list[UUID]) -> list[int]:
+    async with transaction() as session:
+        found = await labels.open_counts(session, label_ids)
+    return [found[id_] for id_ in label_ids]
+
+
+async def _unread_counts(asked: list[tuple[UUID, UUID]]) -> list[int]:
+    async with transaction() as session:
+        found = await reads.unread_counts(session, asked)
+    return [found[one] for one in asked]
+
+
+async def _messages(asked: list[tuple[UUID, PageRequest]]) -> list[Page[Message]]:
+    async with transaction() as session:
+        found = await listing.pages(session, asked)
+    return [found[one] for one in asked]
+
+
+async def _attachments(message_ids: list[UUID]) -> list[Sequence[Attachment]]:
+    async with transaction() as session:
+        found = await attachments.of_messages(session, message_ids)
+    return [found.get(id_, ()) for id_ in message_ids]
+
+
+async def _assignments(asked: list[tuple[UUID, PageRequest]]) -> list[Page[Assignment]]:
+    async with transaction() as session:
+        found = await history.pages(session, asked)
+    return [found[one] for one in asked]
+
+
+async def _loads(members: list[tuple[UUID, UUID]]) -> list[Load]:
+    async with transaction() as session:
+        found = await agents.loads(session, members)
+    return [found.get(one, Load(0, 0)) for one in members]
+
+
 class Loaders:
     """All edges, made anew for each operation."""
 
     def __init__(self) -> None:
-        self.app = _by_id(App)
-        self.user = _by_id(AdminUser)
+        # a person's sessions are in several apps, and who made something may have left the team since
+        self.app = _by_id(App, across_apps=True)
+        self.user = _by_id(AdminUser, across_apps=True)
+        self.broadcast = _by_id(Broadcast)
         self.contact = _by_id(Contact)
         self.device = _by_id(Device)
+        self.workflow_version = _by_id(WorkflowVersion)
         self.devices_of_contact = _of(Device, Device.contact_id)
+        self.opt_outs_of_contact = _of(OptOut, OptOut.contact_id)
         self.broadcast_stats = DataLoader(_broadcast_stats)
+        self.on_their_way = DataLoader(_on_their_way)
+        self.has_second_factor = DataLoader(_have_second_factor)
+        self.last_active = DataLoader(_last_active)
+        self.conversation = _by_id(Conversation)
+        self.conversation_counts = DataLoader(_conversation_counts)
+        self.message = _by_id(Message)
+        self.messages_of_conversation = DataLoader(_messages)
+        self.attachments_of_message = DataLoader(_attachments)
+        self.revisions_of_message = _of(MessageRevision, MessageRevision.message_id)
+        self.assignments_of_conversation = DataLoader(_assignments)
+        self.load_of_member = DataLoader(_loads)
+        self.labels_of_conversation = DataLoader(_labels)
+        self.open_count_of_label = DataLoader(_open_counts)
+        self.unread_count = DataLoader(_unread_counts)

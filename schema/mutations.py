@@ -22,9 +22,12 @@ described(
     "Why something was refused. Stable, for programs.",
     UNAUTHENTICATED="Nobody is signed in, or the credentials are wrong.",
     FORBIDDEN="Signed in, but without the permission.",
+    TWO_FACTOR_REQUIRED="The app requires a second factor of you: set one up with setUpTwoFactor.",
     NOT_FOUND="There is no such thing in this app.",
     CONFLICT="The thing is in a state that does not allow this.",
     BAD_USER_INPUT="The input breaks a rule; `field` says where.",
+    TOO_LARGE="A file is larger than its kind may be.",
+    UNSUPPORTED_FILE="A file is of no kind that is taken, is not what it is said to be, or is something else besides.",
     EMPTY_AUDIENCE="A broadcast would reach nobody.",
     IDEMPOTENCY_KEY_REUSED="The idempotency key came before with another input.",
     RATE_LIMITED="Too many attempts; wait.",
@@ -53,6 +56,7 @@ class UserErrors(FieldExtension):
     """Puts the resolver's row into the payload, or a DomainError into its `userErrors`.
 
     A payload with one field holds the returned row there; one with several takes each from the attribute of that name.
+    What a DomainError has `found` stands in the fields of those names.
     """
 
     def __init__(self, payload: type[Payload]) -> None:
@@ -72,7 +76,8 @@ class UserErrors(FieldExtension):
         except _TOP_LEVEL:
             raise
         except DomainError as error:
-            return self._payload(**dict.fromkeys(self._names), user_errors=[_user_error(error)])
+            found = {name: error.found.get(name) for name in self._names}
+            return self._payload(**found, user_errors=[_user_error(error)])
         single = len(self._names) == 1
         return self._payload(**{name: row if single else getattr(row, name) for name in self._names}, user_errors=[])
 

@@ -6,9 +6,11 @@ from typing import Any
 from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension
 from strawberry.types.field import StrawberryField
 
-from core.errors import Forbidden, Unauthenticated
+from core.errors import Forbidden, TwoFactorRequired, Unauthenticated
 from domain.permissions import Permission
 from domain.principals import Principal
+
+ENROL = "Your app requires a second factor. Set one up with setUpTwoFactor and confirmTwoFactor, then ask again."
 
 
 class Requires(FieldExtension):
@@ -30,6 +32,7 @@ class Requires(FieldExtension):
 
         Raises:
             Unauthenticated: nobody is signed in.
+            TwoFactorRequired: signed in, but nothing else is allowed before a second factor is set up.
             Forbidden: signed in without the permission.
         """
         if self.permission is None:
@@ -37,6 +40,8 @@ class Requires(FieldExtension):
         if principal is None:
             raise Unauthenticated("Sign in first: send the header Authorization: Bearer <token>.")
         if self.permission not in principal.permissions:
+            if principal.must_enrol:
+                raise TwoFactorRequired(ENROL)
             raise Forbidden(f"This needs the permission {self.permission.value}.")
 
     async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Any, **kwargs: Any) -> Any:

@@ -46,6 +46,11 @@ def idempotency_field() -> Any:
     )
 
 
+def optional(description: str) -> Any:
+    """A field of an input that may be left out; then it is null."""
+    return strawberry.field(default=None, description=description)
+
+
 def plain(description: str) -> Any:
     """A field that is an attribute of the row."""
     return strawberry.field(description=description)

@@ -1,8 +1,11 @@
 """The application: routes, what stands before them, and what it holds while it runs."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,38 +18,52 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from core import redis_client
 from core.config import Config
 from core.database import dispose
+from core.guard import require_safe
 from core.logging import configure_logging
 from core.pubsub import hub
+from domain import arrivals, proofs, rate_limits
 from domain.auth import authenticate, prove
-from server import graphiql
+from server import attachments, exports, graphiql, links, unsubscribe
+from server.graphql.rate_limits import HEADERS
 from server.graphql.schema import schema
 from server.graphql.view import GraphQLView
 from server.health import healthz, metrics, readyz
-from server.middleware import BodyLimit, Correlation, SecurityHeaders
+from server.middleware import BodyLimit, Correlation, KnownHosts, SecurityHeaders
 from server.refusals import BAD_INPUT, Refused
+from server.sockets import Sockets
 
 Resources = Callable[[], AbstractAsyncContextManager[None]]
 REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Requested-With", "Apollo-Require-Preflight", "X-Request-Id")
-ANSWER_HEADERS = ("X-Request-Id", "Retry-After")
+ANSWER_HEADERS = ("X-Request-Id", "Retry-After", "Content-Range", *HEADERS)
 PREFLIGHT_SECONDS = 600
 
 
 def create_app() -> Starlette:
-    """The product, with the configuration of this process. `serve.py` runs it."""
-    return assemble(GraphQLView(schema(), authenticate=authenticate, prove=prove), resources)
+    """The product, with the configuration of this process. `serve.py` runs it; other ASGI servers can too.
+
+    Raises:
+        SetUpError: the configuration must not be used in production.
+    """
+    require_safe()
+    view = GraphQLView(
+        schema(), authenticate=authenticate, prove=prove, arrive=arrivals.arrive, spend=rate_limits.spend_request
+    )
+    return assemble(view, partial(resources, view.sockets))
 
 
 @asynccontextmanager
-async def resources() -> AsyncIterator[None]:
-    """What the product holds open: the hub of ticks, Redis, PostgreSQL."""
+async def resources(sockets: Sockets) -> AsyncIterator[None]:
+    """What the product holds open: the hub of ticks, Redis, PostgreSQL. Rights that change are told to `sockets`."""
     configure_logging()
     # What is loaded by now stays for good; without this a full collection walks all of it, 100 ms at a time.
     gc.freeze()
     await hub().connect()
+    keeping = asyncio.create_task(proofs.keep_true(sockets.look_again))
     try:
         yield
     finally:
         await hub().disconnect()
+        await keeping
         await redis_client.close()
         await dispose()
 
@@ -77,6 +94,10 @@ def _routes(view: GraphQLView) -> list[BaseRoute]:
     return [
         Route("/graphql", view),
         WebSocketRoute("/graphql", view),
+        *exports.routes(view),
+        *attachments.routes(view),
+        *unsubscribe.routes(view),
+        *links.routes(),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
@@ -87,7 +108,7 @@ def _routes(view: GraphQLView) -> list[BaseRoute]:
 def _middleware(conf: Config) -> list[Middleware]:
     """Outermost first. CORS stands before the masking of errors, so that a page can read a 500 too."""
     return [
-        Middleware(SecurityHeaders),
+        Middleware(SecurityHeaders, https_only=conf.environment == "production"),
         Middleware(
             CORSMiddleware,
             allow_origins=list(conf.allowed_origins),
@@ -97,8 +118,16 @@ def _middleware(conf: Config) -> list[Middleware]:
             max_age=PREFLIGHT_SECONDS,
         ),
         Middleware(Correlation),
-        Middleware(BodyLimit, most=conf.max_body_bytes),
+        Middleware(KnownHosts, hosts=_hosts(conf)),
+        Middleware(BodyLimit, most=conf.max_body_bytes, elsewhere=attachments.body_limits(conf)),
     ]
+
+
+def _hosts(conf: Config) -> list[str]:
+    """The names by which the API may be called: in development any."""
+    if conf.environment == "development":
+        return ["*"]
+    return [urlsplit(conf.public_url).hostname or "", *conf.allowed_hosts]
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -10,8 +10,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from core import redis_client
 from core.database import dispose, transaction
 from core.embedded import SetUpError
-from core.errors import DomainError
+from core.errors import DomainError, Unavailable
 from core.ids import parse_id
+from core.tenancy import MissingRights
 from domain import app_choice
 from models.apps import App
 from server.environment import load_environment
@@ -38,8 +39,12 @@ def told() -> Iterator[None]:
     """Turn the failures that are to be expected into a SetUpError with a sentence."""
     try:
         yield
+    except Unavailable as error:
+        raise SetUpError(_away(error)) from error
     except DomainError as error:
-        raise SetUpError(error.message) from error
+        raise SetUpError(str(error)) from error
+    except MissingRights as error:
+        raise SetUpError(str(error)) from error
     except DBAPIError as error:
         raise SetUpError(_database_failure(error)) from error
     except ArgumentError as error:
@@ -54,6 +59,13 @@ async def _disposing(work: Coroutine[Any, Any, T]) -> T:
     finally:
         await dispose()
         await redis_client.close()
+
+
+def _away(error: Unavailable) -> str:
+    """What is away: the operator may know what the API keeps to itself."""
+    if isinstance(error.__cause__, DBAPIError):
+        return _database_failure(error.__cause__)
+    return f"A server cannot be reached: {error.__cause__}" if error.__cause__ else str(error)
 
 
 def _database_failure(error: DBAPIError) -> str:

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,27 @@ from core.embedded.lock import FolderLock
 from core.embedded.ports import is_free
 from core.embedded.processes import identify, stop_leftover, tail
 from core.embedded.state import make_folder, write_private
+from core.encryption import new_key
+from core.guard import require_safe
 from server.commands import Queue, api_command, clock_command, worker_command, worker_environment
-from server.demo_address import SignIn, is_ready, show
+from server.demo_address import SignIn, is_ready, show, url
 from server.environment import SERVERS, RunningDemo, note_file, read_note, write_note
 from server.steps import Steps
 from server.supervisor import STOP_SECONDS, Child, Supervisor
 
-SWITCHES = {"REPLYHQ_GRAPHIQL": "true", "REPLYHQ_INTROSPECTION": "true", "REPLYHQ_SIGN_UP_OPEN": "true"}
+SWITCHES = {
+    "REPLYHQ_ENVIRONMENT": "development",
+    "REPLYHQ_GRAPHIQL": "true",
+    "REPLYHQ_INTROSPECTION": "true",
+    "REPLYHQ_SIGN_UP_OPEN": "true",
+    "REPLYHQ_TWO_FACTOR_REQUIRED": "false",
+}
+# The keys of a demo are made once, so that what they have signed or encrypted outlives a restart.
+KEYS: dict[str, Callable[[], str]] = {
+    "REPLYHQ_SECRET_KEY": lambda: secrets.token_urlsafe(48),
+    "REPLYHQ_ENCRYPTION_KEYS": lambda: f"demo:{new_key()}",
+}
+PUBLIC_URL = "REPLYHQ_PUBLIC_URL"
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_SECONDS = 60
 WATCH_SECONDS = 0.2
@@ -149,10 +163,12 @@ def _set_environment(running: Running, stack: ExitStack) -> None:
         raise SetUpError(f"Only {given[0]} is set. Set both DATABASE_URL and REDIS_URL, or neither.")
     if not given:
         _start_servers(running, stack)
-    for name, value in SWITCHES.items():
+    for name, value in (SWITCHES | {PUBLIC_URL: url()}).items():
         os.environ.setdefault(name, value)
-    os.environ["REPLYHQ_SECRET_KEY"] = os.environ.get("REPLYHQ_SECRET_KEY") or _secret(running.folder)
+    for name, make in KEYS.items():
+        os.environ[name] = os.environ.get(name) or _kept(running.folder / name.removeprefix("REPLYHQ_").lower(), make)
     config.cache_clear()
+    require_safe()
 
 
 def _start_servers(running: Running, stack: ExitStack) -> None:
@@ -164,17 +180,16 @@ def _start_servers(running: Running, stack: ExitStack) -> None:
     os.environ.update(DATABASE_URL=urls.database_url, REDIS_URL=urls.redis_url)
 
 
-def _secret(folder: Path) -> str:
-    """The key that signs tokens; made once, so that a sign-in outlives a restart."""
-    path = folder / "secret_key"
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """What `make` made at the first start; only the demo's user may read the file."""
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(48))
+        write_private(path, make())
     return path.read_text().strip()
 
 
 def _shared() -> dict[str, str]:
     """The variables that commands in other shells need to reach this demo."""
-    names = (*SERVERS, *SWITCHES, "REPLYHQ_SECRET_KEY")
+    names = (*SERVERS, *SWITCHES, PUBLIC_URL, *KEYS)
     own = {"REPLYHQ_HOST": config().host, "REPLYHQ_PORT": str(config().port)}
     return {name: os.environ[name] for name in names} | own
 

@@ -38,10 +38,15 @@ def _local_host() -> str:
     return ALL_ADDRESSES.get(config().host, config().host)
 
 
+def url() -> str:
+    """Where the demo is found from this machine."""
+    host = f"[{_local_host()}]" if ":" in _local_host() else _local_host()
+    return f"http://{host}:{config().port}"
+
+
 def show(steps: Steps, logs: Path, account: SignIn) -> None:
     """Tell the user where everything is."""
-    host = f"[{_local_host()}]" if ":" in _local_host() else _local_host()
-    place = f"{host}:{config().port}"
+    place = url().removeprefix("http://")
     steps.tell("\nReplyHQ is running. Ctrl-C stops it.\n")
     for title, text in (
         ("GraphiQL", f"http://{place}/graphiql"),

@@ -1,4 +1,4 @@
-"""The data of the demo: an app with a team, contacts, devices and broadcasts that nobody has sent yet."""
+"""The data of the demo: a team, contacts with devices, conversations, and broadcasts that nobody has sent yet."""
 
 import random
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from core.database import transaction
 from core.ids import new_id
 from core.security import hash_password
 from domain import apps, bulk
-from domain.broadcasts import control, drafts
+from domain.broadcasts import drafts, starting, targets
 from domain.permissions import ROLE_PERMISSIONS
 from domain.principals import Principal
 from models.broadcasts import TargetType
 from models.team import AdminUser, Membership, Role
+from server.demo_inbox import add_conversations
 from server.demo_people import Person, people
 
 EMAIL = "ada@example.com"
@@ -62,6 +63,7 @@ async def _write(session: AsyncSession) -> UUID:
     ids = await _add_people(session, owner.app_id, crowd)
     testers = [id_ for id_, person in zip(ids, crowd, strict=True) if BETA in person.contact["tags"]]
     await _add_broadcasts(session, _as_principal(owner), testers)
+    await add_conversations(session, _as_principal(owner), ids)
     return owner.app_id
 
 
@@ -94,8 +96,8 @@ def _as_principal(owner: Membership) -> Principal:
 
 async def _add_broadcasts(session: AsyncSession, owner: Principal, testers: list[UUID]) -> None:
     """A draft to all, a draft to the testers, and one that goes out by itself next week."""
-    everybody: drafts.Target = {"target_type": TargetType.ALL_USERS, "contact_ids": [], "user_ids": []}
-    some: drafts.Target = {"target_type": TargetType.SPECIFIC_USERS, "contact_ids": testers, "user_ids": []}
+    everybody = targets.target(TargetType.ALL_USERS)
+    some = targets.target(TargetType.SPECIFIC_USERS, contact_ids=testers)
     welcome: drafts.Content = {"title": "Welcome to Acme 3", "body": "A new look, and twice as fast."}
     beta: drafts.Content = {"title": "Try the new editor", "body": "You get it first.", "data": {"screen": "editor"}}
     sale: drafts.Content = {"title": "Summer sale", "body": "A third off, this week only.", "data": {"screen": "shop"}}
@@ -103,4 +105,5 @@ async def _add_broadcasts(session: AsyncSession, owner: Principal, testers: list
     await drafts.create(session, owner, beta, some)
     later = await drafts.create(session, owner, sale, everybody)
     await session.flush()
-    await control.schedule(session, owner, later.id, now() + SCHEDULED_AHEAD)
+    when = starting.Schedule(scheduled_at=now() + SCHEDULED_AHEAD, local_at=None, cron=None, time_zone="UTC")
+    await starting.schedule(session, owner, later.id, when)

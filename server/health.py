@@ -16,6 +16,7 @@ from starlette.responses import Response
 from core.config import config
 from core.database import transaction
 from core.redis_client import reach
+from core.tenancy import MissingRights
 from server.migrate import MIGRATIONS
 from server.refusals import JSON, Refused
 
@@ -59,6 +60,9 @@ async def _passes(name: str) -> bool:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await CHECKS[name]()
+    except MissingRights as error:
+        log.error("not ready", part=name, error=str(error))  # noqa: TRY400  it says all there is to know
+        return False
     except Exception as error:  # noqa: BLE001
         log.warning("not ready", part=name, error=type(error).__name__)
         return False

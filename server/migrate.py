@@ -1,39 +1,39 @@
 """Bringing the database to a revision of its migrations."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from sqlalchemy.exc import ProgrammingError
 
 import server
 from core.embedded import SetUpError
 
 MIGRATIONS = Path(server.__file__).parent.parent / "migrations"
+DENIED = "42501"
 
 
 def upgrade(revision: str = "head") -> None:
     """Bring the database of DATABASE_URL up to `revision`; nothing happens when it is there already.
 
     Raises:
-        SetUpError: the database cannot be reached, or the revision is unknown.
+        SetUpError: the database cannot be reached, the revision is unknown, or the login lacks rights.
     """
-    try:
+    with _told():
         command.upgrade(_config(), revision)
-    except (CommandError, OSError) as error:
-        raise _told(error) from error
 
 
 def downgrade(revision: str = "-1") -> None:
     """Bring the database of DATABASE_URL down to `revision`, or one step.
 
     Raises:
-        SetUpError: the database cannot be reached, or the revision is unknown.
+        SetUpError: the database cannot be reached, the revision is unknown, or the login lacks rights.
     """
-    try:
+    with _told():
         command.downgrade(_config(), revision)
-    except (CommandError, OSError) as error:
-        raise _told(error) from error
 
 
 def _config() -> Config:
@@ -42,7 +42,15 @@ def _config() -> Config:
     return made
 
 
-def _told(error: Exception) -> SetUpError:
-    if isinstance(error, OSError):
-        return SetUpError(f"The database of DATABASE_URL cannot be reached: {error}.")
-    return SetUpError(f"The database cannot be brought to that revision: {error}")
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SetUpError(f"The database of DATABASE_URL cannot be reached: {error}.") from error
+    except CommandError as error:
+        raise SetUpError(f"The database cannot be brought to that revision: {error}") from error
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != DENIED:
+            raise
+        raise SetUpError(f"The database refuses: {error.orig and error.orig.__cause__}") from error

@@ -18,20 +18,28 @@ class Refused(Exception):
         message: for people; says the way out.
         code: `extensions.code`, for programs.
         headers: what the status asks for, e.g. Allow with 405.
+        told: what a program may read beside the code.
     """
 
     def __init__(
-        self, status: int, message: str, *, code: str = BAD_INPUT, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = BAD_INPUT,
+        headers: Mapping[str, str] | None = None,
+        told: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.headers = dict(headers or {})
+        self.told = dict(told or {})
 
     def response(self, media_type: str = JSON) -> Response:
         """The answer, in the media type that was agreed on."""
-        error = {"message": self.message, "extensions": {"code": self.code}}
+        error = {"message": self.message, "extensions": self.told | {"code": self.code}}
         return Response(
             orjson.dumps({"errors": [error]}),
             self.status,

@@ -3,14 +3,21 @@
 import uvicorn
 
 from core.config import config
+from core.guard import require_safe
 from core.logging import configure_logging
+from server.wire import SocketProtocol
 
 STOP_SECONDS = 10
 PING_SECONDS = 20
 
 
 def main() -> None:
-    """Serve until SIGINT or SIGTERM; open requests then have 10 s to end."""
+    """Serve until SIGINT or SIGTERM; open requests then have 10 s to end.
+
+    Raises:
+        SetUpError: the configuration must not be used in production.
+    """
+    require_safe()
     configure_logging()
     uvicorn.run(
         "server.app:create_app",
@@ -22,6 +29,7 @@ def main() -> None:
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=[str(network) for network in config().trusted_proxies],
+        ws=SocketProtocol,
         ws_max_size=config().ws_max_message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_SECONDS,

@@ -8,19 +8,36 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import structlog
+from hypothesis import HealthCheck, settings
 
 from core.config import config
 from core.embedded import EmbeddedServers
 from server.migrate import upgrade
 from tests.support import databases, factories
 from tests.support.factories import Team
-from tests.support.graph import Graph
+from tests.support.graph import Graph, address, from_address
 from tests.support.processes import Api, Process
 from tests.support.processes import clock as clock_process
 from tests.support.processes import worker as worker_process
 
+# Machines are noisy: how long an example takes says nothing.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 SECRET = "a-secret-of-the-tests-long-enough-to-sign-with"
+ENCRYPTION_KEYS = "test:dGhpcnR5LXR3by1ieXRlcy1mb3ItdGhlLXRlc3RzISE="
 TEMPLATE = "replyhq"
+# All tests come from one address, and some send often: only those of the rate limits have the real ones.
+RATE_LIMITS = (
+    "IP_PER_MINUTE",
+    "USER_PER_MINUTE",
+    "KEY_PER_MINUTE",
+    "DEVICE_PER_MINUTE",
+    "APP_PER_MINUTE",
+    "ALL_DEVICES_PER_MINUTE",
+    "BROADCASTS_PER_HOUR",
+    "TEST_BROADCASTS_PER_HOUR",
+)
 _servers: EmbeddedServers | None = None
 _folder: Path | None = None
 
@@ -33,10 +50,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """The controller starts the servers and migrates the template; workers find both in their environment."""
     if _is_controller(config):
         _start_servers()
+    os.environ["REPLYHQ_ENVIRONMENT"] = "development"
     os.environ["REPLYHQ_SECRET_KEY"] = SECRET
+    os.environ["REPLYHQ_ENCRYPTION_KEYS"] = ENCRYPTION_KEYS
+    os.environ["REPLYHQ_TWO_FACTOR_REQUIRED"] = "false"
+    for name in RATE_LIMITS:
+        os.environ[f"REPLYHQ_RATE_{name}"] = "10000000"
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     os.environ["REPLYHQ_NAMESPACE"] = f"test-{worker}"
     os.environ["REPLYHQ_LEASE_SECONDS"] = "2"
+    os.environ["REPLYHQ_WORKER_NICENESS"] = "0"
     os.environ["REPLYHQ_LOG_LEVEL"] = "ERROR"
     os.environ["DATABASE_URL"] = with_database(os.environ["TEST_DATABASE_URL"], f"test_{worker}")
     os.environ["REDIS_URL"] = os.environ["TEST_REDIS_URL"]
@@ -48,6 +71,7 @@ def _start_servers() -> None:
     _folder.chmod(0o711)  # PostgreSQL runs as another user when the tests run as root
     _servers = EmbeddedServers(_folder / "state", durable=False)
     urls = _servers.start()
+    os.environ["REPLYHQ_STATE_DIR"] = str(_folder / "files")
     os.environ["TEST_DATABASE_URL"], os.environ["TEST_REDIS_URL"] = urls.database_url, urls.redis_url
     os.environ["DATABASE_URL"] = with_database(urls.database_url, TEMPLATE)
     upgrade()
@@ -64,6 +88,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def with_database(url: str, name: str) -> str:
     """`url` with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    """Importing `jobs` sets logs up as a worker has them; tests see all that is logged."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,7 +140,7 @@ async def team(database: None) -> Team:
 
 @pytest.fixture
 async def graph(api: Api, team: Team) -> AsyncIterator[Graph]:
-    """The API, asked by the owner of a new app."""
-    client = Graph(api.graphql, api.socket, team.token)
+    """The API, asked by the owner of a new app, from an address of their own: tries are counted by address."""
+    client = from_address(api, team.token, address())
     yield client
     await client.close()

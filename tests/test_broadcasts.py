@@ -84,3 +84,18 @@ async def test_progress_begins_with_the_state_now_and_ends_with_the_final_one(
         seen = [frame async for frame in frames]
     assert (seen[-1]["status"], seen[-1]["ended"], seen[-1]["pending"]) == ("SENT", True, 0)
     assert seen[-1]["stats"] == {"totalRecipients": 2_500, "totalSent": 2_500}
+
+
+async def test_a_report_names_a_message_or_the_key_of_a_push(graph: Graph, team: Team) -> None:
+    (device_id,) = await factories.contacts(team.app_id, 1)
+    broadcast = await factories.expanded(team)
+    device, key = graph.as_(await factories.device_token(device_id)), f"b{broadcast.id}:1"
+
+    both = await device.refused(REPORT, receipts=[{"key": key, "messageId": str(device_id), "kind": "OPENED"}])
+    neither = await device.refused(REPORT, receipts=[{"kind": "OPENED"}])
+    taken = await device.change(REPORT, receipts=[{"key": key, "kind": "OPENED"}])
+
+    message = "Give either messageId, or the key of a push."
+    for (error,) in (both, neither):
+        assert (error["code"], error["message"]) == ("BAD_USER_INPUT", message)
+    assert taken["accepted"] == 1

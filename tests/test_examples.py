@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from graphql import OperationType, parse, validate
 
-from domain.permissions import DEVICE_PERMISSIONS
+from domain.permissions import DEVICES_ONLY
 from tests.schema.roots import GRAPH, roots
 from tests.support import factories
 from tests.support.examples import FOLDER, Example, documents, examples, page_documents, variables_of
@@ -75,7 +75,7 @@ async def signed_in(graph: Graph, example: Example, stage: Scene) -> Graph:
     permission = PERMISSIONS[example.fields[0]]
     if permission is None:
         return graph.as_(None)
-    return graph.as_(await factories.device_token(stage.device_id)) if permission in DEVICE_PERMISSIONS else graph
+    return graph.as_(await factories.device_token(stage.device_id)) if permission in DEVICES_ONLY else graph
 
 
 async def run(graph: Graph, example: Example, variables: dict[str, Any]) -> Any:

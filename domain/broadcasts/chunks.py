@@ -1,13 +1,12 @@
-"""Batches of a broadcast, each sent by one worker at a time under a lease.
+"""Batches of a broadcast, each owned by one worker at a time under a lease.
 
-Intent before effect: `begin` commits which recipients are about to be sent before the channel is called, `record`
-writes what came of it. Every write carries the fence of the claim, so a worker that lost its lease changes nothing.
+Every write carries the fence of the claim, so a worker that lost its lease changes nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
 from core.config import config
-from domain import facts
-from domain.broadcasts import turns
+from domain import facts, frequency
+from domain.broadcasts import redoing, results, turns
 from domain.broadcasts.queries import topic
+from domain.broadcasts.results import Result
 from models.broadcasts import (
     Broadcast,
     BroadcastChunk,
@@ -26,10 +26,12 @@ from models.broadcasts import (
     ChunkStatus,
     RecipientStatus,
 )
+from models.channels import ChannelKind
 
 GRACE = timedelta(seconds=2)
 LOOK_BY = timedelta(seconds=30)
-MICRO_BATCH = 200
+INTERRUPTED = "INTERRUPTED"
+_NOT_SENT = frozenset({RecipientStatus.FAILED, RecipientStatus.DEFERRED})
 
 
 class LeaseLostError(Exception):
@@ -51,20 +53,11 @@ class Lease:
     fence: int
 
 
-@dataclass(frozen=True)
-class Unsent:
-    """A recipient whose turn it is."""
+class Owned(NamedTuple):
+    """A chunk that this transaction has locked under its lease, and how its broadcast stands."""
 
-    seq: int
-    device_id: UUID
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of sending to one recipient; `error_code` is None when the channel took it."""
-
-    seq: int
-    error_code: str | None = None
+    chunk: BroadcastChunk
+    status: BroadcastStatus
 
 
 def send_key(broadcast_id: UUID, seq: int) -> str:
@@ -73,14 +66,20 @@ def send_key(broadcast_id: UUID, seq: int) -> str:
 
 
 async def claim(session: AsyncSession, broadcast_id: UUID, no: int) -> Lease | None:
-    """The chunk under a new lease; None when there is nothing to do or another worker has it."""
+    """The chunk under a new lease; None when there is nothing to do or another worker has it.
+
+    Of what an earlier owner was about to send when it died, nobody knows what has gone out by a provider that cannot be
+    asked: those recipients become UNCERTAIN. The others come again with the same key, which their channel knows.
+    """
     chunk = await session.scalar(_this(broadcast_id, no).with_for_update(skip_locked=True, key_share=True))
-    if chunk is None or chunk.status is ChunkStatus.DONE or _is_leased(chunk):
+    if chunk is None or chunk.status in {ChunkStatus.DONE, ChunkStatus.WAITING} or _is_leased(chunk):
         return None
     broadcast = await session.get(Broadcast, broadcast_id)
     if broadcast is None or broadcast.status is not BroadcastStatus.SENDING:
         _park(chunk, broadcast.status if broadcast else None)
         return None
+    await _settle_blind(session, chunk, broadcast)
+    await redoing.redo(session, chunk)
     chunk.fence += 1
     _extend(chunk)
     await session.flush()
@@ -89,6 +88,26 @@ async def claim(session: AsyncSession, broadcast_id: UUID, no: int) -> Lease | N
 
 def _this(broadcast_id: UUID, no: int) -> sa.Select[BroadcastChunk]:
     return sa.select(BroadcastChunk).where(BroadcastChunk.broadcast_id == broadcast_id, BroadcastChunk.no == no)
+
+
+async def _settle_blind(session: AsyncSession, chunk: BroadcastChunk, broadcast: Broadcast) -> None:
+    """Those that were on their way; a device by push, a mailbox by e-mail, with the variant that had won by then."""
+    if chunk.blind:
+        mine = sa.and_(BroadcastRecipient.broadcast_id == chunk.broadcast_id, BroadcastRecipient.seq.in_(chunk.blind))
+        columns = (BroadcastRecipient.seq, BroadcastRecipient.device_id, BroadcastRecipient.variant)
+        rows = await session.execute(sa.select(*columns).where(mine))
+        unknown = [
+            Result(
+                seq,
+                RecipientStatus.UNCERTAIN,
+                INTERRUPTED,
+                channel=ChannelKind.PUSH if device_id else ChannelKind.EMAIL,
+                variant=broadcast.winner if variant is None else variant,
+            )
+            for seq, device_id, variant in rows
+        ]
+        await results.write(session, chunk, unknown)
+        chunk.blind = []
 
 
 def _is_leased(chunk: BroadcastChunk) -> bool:
@@ -109,120 +128,97 @@ def _park(chunk: BroadcastChunk, status: BroadcastStatus | None) -> None:
     chunk.due_at = now() + LOOK_BY if status is BroadcastStatus.PAUSED else None
 
 
-async def _owned(session: AsyncSession, lease: Lease) -> BroadcastChunk:
+async def owned(session: AsyncSession, lease: Lease) -> Owned:
     """The chunk, locked, while the lease is still ours.
 
     Raises:
         LeaseLostError: it is not.
     """
-    mine = _this(lease.broadcast.id, lease.no).where(BroadcastChunk.fence == lease.fence)
-    chunk = await session.scalar(mine.with_for_update(key_share=True).execution_options(populate_existing=True))
-    if chunk is None or chunk.status is not ChunkStatus.LEASED:
+    status = sa.select(Broadcast.status).where(Broadcast.id == BroadcastChunk.broadcast_id).scalar_subquery()
+    mine = _this(lease.broadcast.id, lease.no).where(BroadcastChunk.fence == lease.fence).add_columns(status)
+    locked = mine.with_for_update(key_share=True, of=BroadcastChunk).execution_options(populate_existing=True)
+    found = (await session.execute(locked)).one_or_none()
+    if found is None or found[0].status is not ChunkStatus.LEASED:
         raise LeaseLostError
-    return chunk
+    return Owned(*found)
 
 
-async def begin(session: AsyncSession, lease: Lease) -> Sequence[Unsent]:
-    """The next recipients to send to, their range committed as intent; empty when the chunk is through or held.
+def let_go(held: Owned) -> bool:
+    """Whether the chunk had to be let go, as its broadcast is not being sent any more."""
+    if held.status is BroadcastStatus.SENDING:
+        return False
+    _park(held.chunk, held.status)
+    return True
 
-    Recipients that an earlier owner was about to send come again with the same key: the channel knows whether it has
-    them already.
+
+async def renew(session: AsyncSession, lease: Lease) -> None:
+    """Own the chunk for one more lease, while a slow provider holds a micro-batch.
+
+    Raises:
+        LeaseLostError: another worker has it.
     """
-    chunk = await _owned(session, lease)
-    status = await _status(session, lease)
-    if status is not BroadcastStatus.SENDING:
-        _park(chunk, status)
-        return []
-    recipients = await _unsent(session, lease)
-    if not recipients:
-        await _finish(session, chunk)
-        return []
-    chunk.inflight_lo, chunk.inflight_hi = recipients[0].seq, recipients[-1].seq
+    _extend((await owned(session, lease)).chunk)
+
+
+def intend(chunk: BroadcastChunk, seqs: Sequence[int], blind: Sequence[int]) -> None:
+    """Note which recipients are about to be sent, and own the chunk for one more lease."""
+    chunk.inflight_lo, chunk.inflight_hi = (seqs[0], seqs[-1]) if seqs else (None, None)
+    chunk.blind = list(blind)
     _extend(chunk)
-    return recipients
 
 
-async def _status(session: AsyncSession, lease: Lease) -> BroadcastStatus | None:
-    return await session.scalar(sa.select(Broadcast.status).where(Broadcast.id == lease.broadcast.id))
-
-
-async def _unsent(session: AsyncSession, lease: Lease) -> list[Unsent]:
-    """Those of the chunk that have no result yet. A report may have come before the result: then sent_at is empty."""
-    rows = sa.select(BroadcastRecipient.seq, BroadcastRecipient.device_id).where(
-        BroadcastRecipient.broadcast_id == lease.broadcast.id,
-        BroadcastRecipient.seq.between(lease.lo_seq, lease.hi_seq),
-        BroadcastRecipient.sent_at.is_(None),
-        BroadcastRecipient.status != RecipientStatus.FAILED,
-    )
-    found = await session.execute(rows.order_by(BroadcastRecipient.seq).limit(MICRO_BATCH))
-    return [Unsent(seq, device_id) for seq, device_id in found]
-
-
-async def record(session: AsyncSession, lease: Lease, results: Sequence[Result]) -> None:
+async def record(session: AsyncSession, lease: Lease, found: Sequence[Result]) -> Owned:
     """Write what came of a micro-batch: the rows and the counts of the chunk, in one transaction.
+
+    Returns:
+        The chunk, for what follows in the same transaction.
 
     Raises:
         LeaseLostError: the chunk was taken over; nothing is written.
     """
-    chunk = await _owned(session, lease)
-    taken = [result.seq for result in results if result.error_code is None]
-    refused = [result for result in results if result.error_code is not None]
-    chunk.sent += await _mark_sent(session, lease, taken)
-    chunk.sent += await _mark_arrived(session, lease, [result.seq for result in refused])
-    chunk.failed += await _mark_failed(session, lease, refused)
+    held = await owned(session, lease)
+    chunk = held.chunk
+    await results.write(session, chunk, found)
+    not_sent = [send_key(lease.broadcast.id, one.seq) for one in found if one.status in _NOT_SENT]
+    await frequency.release(session, lease.broadcast.app_id, not_sent)
     chunk.inflight_lo = chunk.inflight_hi = None
+    chunk.blind = []
     facts.tick(session, topic(lease.broadcast.id))
+    return held
 
 
-async def _mark_sent(session: AsyncSession, lease: Lease, seqs: list[int]) -> int:
-    """Set SENT, unless a device has reported more already. Returns how many had no result before."""
-    status = sa.case(
-        (BroadcastRecipient.status == RecipientStatus.PENDING, RecipientStatus.SENT), else_=BroadcastRecipient.status
-    )
-    without_result = BroadcastRecipient.sent_at.is_(None)
-    return await _set(session, lease, seqs, without_result, {"status": status, "sent_at": now()})
+async def rest(session: AsyncSession, chunk: BroadcastChunk) -> None:
+    """Nothing of it can be sent now: it waits for the first of its deferred recipients, or it is through.
 
-
-async def _mark_arrived(session: AsyncSession, lease: Lease, seqs: list[int]) -> int:
-    """Note as sent what a device had reported although the channel refuses it now. Returns how many.
-
-    That is a message sent before a crash, to a device that was removed before the next owner tried.
+    If an operator has asked meanwhile for something to be done again, it is ready for its next owner.
     """
-    reported = sa.and_(BroadcastRecipient.sent_at.is_(None), BroadcastRecipient.delivered_at.is_not(None))
-    return await _set(session, lease, seqs, reported, {"sent_at": now()})
-
-
-async def _mark_failed(session: AsyncSession, lease: Lease, refused: Sequence[Result]) -> int:
-    """Set FAILED with its code. Returns how many were waiting until now."""
-    waiting, count = BroadcastRecipient.status == RecipientStatus.PENDING, 0
-    for code in sorted({result.error_code for result in refused if result.error_code}):
-        seqs = [result.seq for result in refused if result.error_code == code]
-        values = {"status": RecipientStatus.FAILED, "error_code": code}
-        count += await _set(session, lease, seqs, waiting, values)
-    return count
-
-
-async def _set(
-    session: AsyncSession, lease: Lease, seqs: list[int], condition: sa.ColumnElement[bool], values: dict[str, Any]
-) -> int:
-    """Set `values` where `condition` holds; returns how many rows. They are locked in their order, as reports do."""
-    matching = sa.select(BroadcastRecipient.seq).where(_those(lease, seqs), condition).order_by(BroadcastRecipient.seq)
-    locked = list(await session.scalars(matching.with_for_update(key_share=True)))
-    if locked:
-        update = sa.update(BroadcastRecipient).where(_those(lease, locked)).values(values)
-        await session.execute(update.execution_options(synchronize_session=False))
-    return len(locked)
-
-
-def _those(lease: Lease, seqs: list[int]) -> sa.ColumnElement[bool]:
-    """These recipients, by the primary key."""
-    any_of = BroadcastRecipient.seq == sa.any_(sa.cast(seqs, sa.ARRAY(sa.Integer)))
-    return sa.and_(BroadcastRecipient.broadcast_id == lease.broadcast.id, any_of)
-
-
-async def _finish(session: AsyncSession, chunk: BroadcastChunk) -> None:
-    """The chunk is through: the next one gets its turn, or the broadcast ends when this was the last."""
-    chunk.status, chunk.due_at = ChunkStatus.DONE, None
+    until = await session.scalar(_first_deferred(chunk))
     chunk.inflight_lo = chunk.inflight_hi = None
+    if chunk.redo is not None:
+        chunk.status, chunk.due_at = ChunkStatus.READY, None
+    elif until is not None:
+        chunk.status, chunk.due_at = ChunkStatus.WAITING, until
+    else:
+        chunk.status, chunk.due_at = ChunkStatus.DONE, None
+    await session.flush()
+    await turns.advance(session, chunk.broadcast_id)
+
+
+def _first_deferred(chunk: BroadcastChunk) -> sa.Select[datetime | None]:
+    return sa.select(sa.func.min(BroadcastRecipient.deferred_until)).where(
+        BroadcastRecipient.broadcast_id == chunk.broadcast_id,
+        BroadcastRecipient.seq.between(chunk.lo_seq, chunk.hi_seq),
+        BroadcastRecipient.status == RecipientStatus.DEFERRED,
+    )
+
+
+async def put_off(session: AsyncSession, lease: Lease, until: datetime) -> None:
+    """Let go of the chunk until an instant, such as when the speed limit has room again.
+
+    Raises:
+        LeaseLostError: another worker has it.
+    """
+    chunk = (await owned(session, lease)).chunk
+    chunk.status, chunk.due_at = ChunkStatus.WAITING, until
     await session.flush()
     await turns.advance(session, chunk.broadcast_id)

@@ -1,4 +1,4 @@
-"""The lever of a broadcast: send, schedule, pause, resume, cancel; each a guarded step from one status to another."""
+"""The lever of a broadcast: pause, resume, cancel; each a guarded step from one status to another."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,74 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
-from core.errors import EmptyAudience, Invalid
-from domain import facts, idempotency
-from domain.broadcasts import audience, turns
-from domain.broadcasts.queries import get, get_in, topic
+from domain.broadcasts import turns
+from domain.broadcasts.queries import get_in, told
 from domain.principals import Principal
 from models.broadcasts import Broadcast, BroadcastChunk, BroadcastStatus, ChunkStatus
 from models.facts import FactKind
-
-NOTHING_TO_SEND = "Nobody in the audience has a device; there is nothing to send."
-
-
-async def send(session: AsyncSession, principal: Principal, broadcast_id: UUID, key: str | None = None) -> Broadcast:
-    """Start sending now.
-
-    Raises:
-        NotFound, Conflict: no such broadcast, or it is neither DRAFT nor SCHEDULED.
-        EmptyAudience: it would reach nobody.
-        IdempotencyKeyReused: `key` came before for something else.
-    """
-    request = {"send": broadcast_id}
-    if await idempotency.claim(session, principal.app_id, key, request, broadcast_id):
-        return await get(session, principal.app_id, broadcast_id)
-    startable = (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED)
-    broadcast = await get_in(session, principal.app_id, broadcast_id, *startable, verb="sent")
-    if await audience.is_empty(session, broadcast):
-        raise EmptyAudience(NOTHING_TO_SEND, field="id")
-    return _start(session, broadcast, principal.actor)
-
-
-def _start(session: AsyncSession, broadcast: Broadcast, actor: str) -> Broadcast:
-    """The step to SENDING. From here the expansion is due until it has finished."""
-    broadcast.status = BroadcastStatus.SENDING
-    broadcast.sent_at = broadcast.due_at = now()
-    return _told(session, broadcast, FactKind.BROADCAST_STARTED, actor)
-
-
-def _told(session: AsyncSession, broadcast: Broadcast, kind: FactKind, actor: str) -> Broadcast:
-    facts.record(session, broadcast.app_id, kind, broadcast.id, actor=actor)
-    facts.tick(session, topic(broadcast.id))
-    return broadcast
-
-
-async def start_due(session: AsyncSession, limit: int = 100) -> int:
-    """Start the scheduled broadcasts whose time has come; returns how many. Safe in any number of clocks at once."""
-    due = (
-        sa.select(Broadcast)
-        .where(Broadcast.status == BroadcastStatus.SCHEDULED, Broadcast.scheduled_at <= now())
-        .order_by(Broadcast.scheduled_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    started = [_start(session, broadcast, facts.SYSTEM) for broadcast in await session.scalars(due)]
-    return len(started)
-
-
-async def schedule(session: AsyncSession, principal: Principal, broadcast_id: UUID, at: datetime) -> Broadcast:
-    """Send by itself at the instant `at`; scheduling again moves it.
-
-    Raises:
-        Invalid: `at` has passed.
-        NotFound, Conflict: no such broadcast, or it is neither DRAFT nor SCHEDULED.
-    """
-    if at <= now():
-        raise Invalid("scheduledAt has passed; give an instant in the future, or send now.", field="scheduledAt")
-    schedulable = (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED)
-    broadcast = await get_in(session, principal.app_id, broadcast_id, *schedulable, verb="scheduled")
-    broadcast.status, broadcast.scheduled_at = BroadcastStatus.SCHEDULED, at
-    return _told(session, broadcast, FactKind.BROADCAST_SCHEDULED, principal.actor)
 
 
 async def cancel(session: AsyncSession, principal: Principal, broadcast_id: UUID) -> Broadcast:
@@ -86,8 +23,9 @@ async def cancel(session: AsyncSession, principal: Principal, broadcast_id: UUID
     stoppable = (BroadcastStatus.SCHEDULED, BroadcastStatus.SENDING, BroadcastStatus.PAUSED)
     broadcast = await get_in(session, principal.app_id, broadcast_id, *stoppable, verb="cancelled")
     broadcast.status, broadcast.completed_at, broadcast.due_at = BroadcastStatus.CANCELLED, now(), None
+    told(session, broadcast, FactKind.BROADCAST_CANCELLED, principal.author)
     await _wake_chunks(session, broadcast, at=None)
-    return _told(session, broadcast, FactKind.BROADCAST_CANCELLED, principal.actor)
+    return broadcast
 
 
 async def pause(session: AsyncSession, principal: Principal, broadcast_id: UUID) -> Broadcast:
@@ -98,7 +36,7 @@ async def pause(session: AsyncSession, principal: Principal, broadcast_id: UUID)
     """
     broadcast = await get_in(session, principal.app_id, broadcast_id, BroadcastStatus.SENDING, verb="paused")
     broadcast.status, broadcast.due_at = BroadcastStatus.PAUSED, None
-    return _told(session, broadcast, FactKind.BROADCAST_PAUSED, principal.actor)
+    return told(session, broadcast, FactKind.BROADCAST_PAUSED, principal.author)
 
 
 async def resume(session: AsyncSession, principal: Principal, broadcast_id: UUID) -> Broadcast:
@@ -110,10 +48,11 @@ async def resume(session: AsyncSession, principal: Principal, broadcast_id: UUID
     broadcast = await get_in(session, principal.app_id, broadcast_id, BroadcastStatus.PAUSED, verb="resumed")
     broadcast.status = BroadcastStatus.SENDING
     broadcast.due_at = None if broadcast.expanded_at else now()
+    told(session, broadcast, FactKind.BROADCAST_RESUMED, principal.author)
     await _wake_chunks(session, broadcast, at=now())
     await session.flush()
     await turns.advance(session, broadcast.id)
-    return _told(session, broadcast, FactKind.BROADCAST_RESUMED, principal.actor)
+    return broadcast
 
 
 async def _wake_chunks(session: AsyncSession, broadcast: Broadcast, at: datetime | None) -> None:

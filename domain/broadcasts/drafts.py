@@ -1,34 +1,40 @@
 """Broadcasts before they are sent: made, changed, copied, deleted."""
 
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Invalid
 from core.ids import new_id
-from domain import checks, contacts, facts, idempotency
-from domain.broadcasts.queries import get, get_in
+from domain import checks, idempotency
+from domain.broadcasts import targets
+from domain.broadcasts.options import OPTIONS, Options, body, clean_options, title
+from domain.broadcasts.queries import get, get_in, record
+from domain.broadcasts.targets import Target
+from domain.links import finding
 from domain.principals import Principal
-from models.broadcasts import Broadcast, BroadcastStatus, TargetType
+from models.broadcasts import Broadcast, BroadcastStatus
 from models.facts import FactKind
 
-TITLE_MOST = 200
-BODY_MOST = 10_000
-NAMED_MOST = 1_000
 EDITABLE = (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED)
+COPIED = (
+    "title",
+    "body",
+    "data",
+    "target_type",
+    "contact_ids",
+    "segment_id",
+    "segment_query",
+    "exclude_segment_id",
+    "exclude_query",
+    "time_zone",
+    *OPTIONS,
+)
+"""What a copy of a broadcast has of it."""
 
 
-class Target(TypedDict):
-    """Whom it is for; the lists are empty for ALL_USERS."""
-
-    target_type: TargetType
-    contact_ids: list[UUID]
-    user_ids: list[str]
-
-
-class Content(TypedDict, total=False):
-    """What it says; a key that is absent is left as it is."""
+class Content(Options, total=False):
+    """What it says and how it is sent; a key that is absent is left as it is."""
 
     title: str
     body: str
@@ -43,31 +49,13 @@ def clean(content: Content) -> dict[str, Any]:
     """
     cleaned: dict[str, Any] = {}
     if "title" in content:
-        cleaned["title"] = checks.text(content["title"], "title", most=TITLE_MOST)
+        cleaned["title"] = title(content["title"], "title")
     if "body" in content:
-        cleaned["body"] = checks.text(content["body"], "body", most=BODY_MOST)
+        cleaned["body"] = body(content["body"], "body")
     if "data" in content:
         cleaned["data"] = checks.json_object(content["data"], "data")
-    return cleaned
-
-
-async def resolve_target(session: AsyncSession, app_id: UUID, target: Target) -> dict[str, Any]:
-    """The target as it is stored: the contacts named by either kind of id.
-
-    Raises:
-        Invalid: ids with ALL_USERS, no ids with SPECIFIC_USERS, or ids that are not of this app.
-    """
-    named = len(target["contact_ids"]) + len(target["user_ids"])
-    if target["target_type"] is TargetType.ALL_USERS:
-        if named:
-            raise Invalid("ALL_USERS takes no ids; use SPECIFIC_USERS.", field="target.targetType")
-        return {"target_type": TargetType.ALL_USERS, "contact_ids": []}
-    if not 1 <= named <= NAMED_MOST:
-        raise Invalid(
-            f"SPECIFIC_USERS takes 1 to {NAMED_MOST} contactIds and userIds together.", field="target.contactIds"
-        )
-    ids = await contacts.ids_of(session, app_id, target["contact_ids"], target["user_ids"], within="target.")
-    return {"target_type": TargetType.SPECIFIC_USERS, "contact_ids": ids}
+        finding.check_data(cleaned["data"])
+    return cleaned | clean_options(content)
 
 
 async def create(
@@ -83,13 +71,13 @@ async def create(
     known = await idempotency.claim(session, principal.app_id, key, {"create": [values, target]}, id_)
     if known:
         return await get(session, principal.app_id, known)
-    return _add(session, principal, id_, values | await resolve_target(session, principal.app_id, target))
+    return _add(session, principal, id_, values | await targets.resolve(session, principal.app_id, target))
 
 
 def _add(session: AsyncSession, principal: Principal, id_: UUID, values: dict[str, Any]) -> Broadcast:
     broadcast = Broadcast(id=id_, app_id=principal.app_id, created_by_id=principal.user_id, **values)
     session.add(broadcast)
-    facts.record(session, principal.app_id, FactKind.BROADCAST_CREATED, id_, actor=principal.actor)
+    record(session, principal.author, FactKind.BROADCAST_CREATED, broadcast)
     return broadcast
 
 
@@ -103,10 +91,10 @@ async def update(
         Invalid: a field breaks its rule.
     """
     broadcast = await get_in(session, principal.app_id, broadcast_id, *EDITABLE, verb="edited")
-    values = clean(content) | (await resolve_target(session, principal.app_id, target) if target else {})
+    values = clean(content) | (await targets.resolve(session, principal.app_id, target) if target else {})
     for name, value in values.items():
         setattr(broadcast, name, value)
-    facts.record(session, principal.app_id, FactKind.BROADCAST_UPDATED, broadcast_id, actor=principal.actor)
+    record(session, principal.author, FactKind.BROADCAST_UPDATED, broadcast)
     await session.flush()
     return broadcast
 
@@ -122,8 +110,7 @@ async def duplicate(session: AsyncSession, principal: Principal, broadcast_id: U
     known = await idempotency.claim(session, principal.app_id, key, {"duplicate": broadcast_id}, id_)
     if known:
         return await get(session, principal.app_id, known)
-    copied = ("title", "body", "data", "target_type", "contact_ids")
-    return _add(session, principal, id_, {name: getattr(source, name) for name in copied})
+    return _add(session, principal, id_, {name: getattr(source, name) for name in COPIED})
 
 
 async def delete(session: AsyncSession, principal: Principal, broadcast_id: UUID) -> Broadcast:
@@ -134,6 +121,6 @@ async def delete(session: AsyncSession, principal: Principal, broadcast_id: UUID
     """
     broadcast = await get_in(session, principal.app_id, broadcast_id, BroadcastStatus.DRAFT, verb="deleted")
     await session.delete(broadcast)
-    facts.record(session, principal.app_id, FactKind.BROADCAST_DELETED, broadcast_id, actor=principal.actor)
+    record(session, principal.author, FactKind.BROADCAST_DELETED, broadcast)
     await session.flush()
     return broadcast

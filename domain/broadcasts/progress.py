@@ -9,12 +9,26 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from core.clock import now
 from core.errors import NotFound
 from models.broadcasts import Broadcast, BroadcastChunk, BroadcastStatus, BroadcastTally, ChunkStatus
 
 LATELY = timedelta(seconds=10)
+_STANDINGS = (
+    BroadcastChunk.status == ChunkStatus.LEASED,
+    BroadcastChunk.status == ChunkStatus.WAITING,
+    BroadcastChunk.status != ChunkStatus.DONE,
+)
+_OF_CHUNKS = (BroadcastChunk.sent, BroadcastChunk.failed, BroadcastChunk.skipped, BroadcastChunk.uncertain)
+_OF_TALLIES = (
+    BroadcastTally.delivered,
+    BroadcastTally.opened,
+    BroadcastTally.clicked,
+    BroadcastTally.machine_opened,
+    BroadcastTally.settled,
+)
 ENDED = frozenset({BroadcastStatus.SENT, BroadcastStatus.FAILED, BroadcastStatus.CANCELLED})
 
 
@@ -24,6 +38,8 @@ class BroadcastLimiter(StrEnum):
     EXPANSION = "EXPANSION"
     WORKERS = "WORKERS"
     PAUSE = "PAUSE"
+    SPEED = "SPEED"
+    TIME = "TIME"
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,9 @@ class Stats:
     total_delivered: int = 0
     total_opened: int = 0
     total_clicked: int = 0
+    total_skipped: int = 0
+    total_uncertain: int = 0
+    total_machine_opened: int = 0
 
     @property
     def open_rate(self) -> float | None:
@@ -54,6 +73,9 @@ class Progress:
 
     Attributes:
         chunks_leased: batches that workers are sending now.
+        chunks_waiting: batches of which all that is left waits for an instant.
+        chunks_open: batches that are not through, these included.
+        speed: recipients a second at most; None is no limit.
         rate: recipients a second: lately while it is sending (see `Pace`), over the whole when it has ended.
     """
 
@@ -62,6 +84,9 @@ class Progress:
     stats: Stats
     expanded: bool
     chunks_leased: int
+    chunks_waiting: int
+    chunks_open: int
+    speed: int | None
     started_at: datetime | None
     ended_at: datetime | None
     at: datetime = field(compare=False)
@@ -75,7 +100,7 @@ class Progress:
     @property
     def done(self) -> int:
         """Recipients with a result."""
-        return self.stats.total_sent + self.stats.total_failed
+        return self.stats.total_sent + self.stats.total_failed + self.stats.total_skipped + self.stats.total_uncertain
 
     @property
     def eta(self) -> datetime | None:
@@ -86,13 +111,17 @@ class Progress:
 
     @property
     def limiter(self) -> BroadcastLimiter | None:
-        """What holds it back: recipients being written, no free worker, a pause; None when nothing does."""
+        """What holds it back; None when nothing does."""
         if self.status is BroadcastStatus.PAUSED:
             return BroadcastLimiter.PAUSE
         if self.status is not BroadcastStatus.SENDING:
             return None
         if not self.expanded:
             return BroadcastLimiter.EXPANSION
+        if self.speed is not None:
+            return BroadcastLimiter.SPEED
+        if self.chunks_open and self.chunks_waiting == self.chunks_open:
+            return BroadcastLimiter.TIME
         return None if self.chunks_leased else BroadcastLimiter.WORKERS
 
     @property
@@ -130,48 +159,71 @@ async def read(session: AsyncSession, app_id: UUID, broadcast_id: UUID) -> Progr
         NotFound: the app has no such broadcast.
     """
     of_it, tallied = BroadcastChunk.broadcast_id == Broadcast.id, BroadcastTally.broadcast_id == Broadcast.id
-    leased = sa.select(sa.func.count()).where(of_it, BroadcastChunk.status == ChunkStatus.LEASED)
     statement = sa.select(
         Broadcast,
-        _sum(BroadcastChunk.sent, of_it),
-        _sum(BroadcastChunk.failed, of_it),
-        _sum(BroadcastTally.delivered, tallied),
-        _sum(BroadcastTally.opened, tallied),
-        _sum(BroadcastTally.clicked, tallied),
-        leased.scalar_subquery(),
+        *(_sum(column, of_it) for column in _OF_CHUNKS),
+        *(_sum(column, tallied) for column in _OF_TALLIES),
+        *(_chunks(of_it, condition) for condition in _STANDINGS),
     ).where(Broadcast.app_id == app_id, Broadcast.id == broadcast_id)
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         raise NotFound("There is no such broadcast.", field="broadcastId")
-    broadcast, sent, failed, delivered, opened, clicked, leases = row
+    broadcast, *counts = row
+    *counted, leased, waiting, open_ = counts
     return Progress(
         id=broadcast.id,
         status=broadcast.status,
-        stats=Stats(broadcast.total_recipients, sent, failed, delivered, opened, clicked),
+        stats=_stats(broadcast, *counted),
         expanded=broadcast.expanded_at is not None,
-        chunks_leased=leases,
+        chunks_leased=leased,
+        chunks_waiting=waiting,
+        chunks_open=open_,
+        speed=broadcast.speed,
         started_at=broadcast.sent_at,
         ended_at=broadcast.completed_at,
         at=now(),
     )
 
 
-def _sum(column: sa.orm.InstrumentedAttribute[int], condition: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+def _sum(column: InstrumentedAttribute[int], condition: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(condition).correlate(Broadcast).scalar_subquery()
+
+
+def _chunks(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.count()).where(*conditions).correlate(Broadcast).scalar_subquery()
+
+
+def _stats(broadcast: Broadcast, *counts: int) -> Stats:
+    """The counts in the order of `_OF_CHUNKS` and `_OF_TALLIES`."""
+    sent, failed, skipped, uncertain, delivered, opened, clicked, machine_opened, settled = counts
+    return Stats(
+        total_recipients=broadcast.total_recipients,
+        total_sent=sent + settled,
+        total_failed=failed,
+        total_delivered=delivered,
+        total_opened=opened,
+        total_clicked=clicked,
+        total_skipped=skipped,
+        total_uncertain=uncertain - settled,
+        total_machine_opened=machine_opened,
+    )
 
 
 async def stats(session: AsyncSession, broadcasts: Sequence[Broadcast]) -> list[Stats]:
     """The counts of each of `broadcasts`, in their order, in two statements however many they are."""
     ids = [broadcast.id for broadcast in broadcasts]
-    chunks = sa.select(
-        BroadcastChunk.broadcast_id, sa.func.sum(BroadcastChunk.sent), sa.func.sum(BroadcastChunk.failed)
-    ).where(BroadcastChunk.broadcast_id.in_(ids))
-    tallies = sa.select(
-        BroadcastTally.broadcast_id,
-        sa.func.sum(BroadcastTally.delivered),
-        sa.func.sum(BroadcastTally.opened),
-        sa.func.sum(BroadcastTally.clicked),
-    ).where(BroadcastTally.broadcast_id.in_(ids))
-    done = {row[0]: row[1:] for row in await session.execute(chunks.group_by(BroadcastChunk.broadcast_id))}
-    told = {row[0]: row[1:] for row in await session.execute(tallies.group_by(BroadcastTally.broadcast_id))}
-    return [Stats(one.total_recipients, *done.get(one.id, (0, 0)), *told.get(one.id, (0, 0, 0))) for one in broadcasts]
+    done = await _summed(session, BroadcastChunk.broadcast_id, _OF_CHUNKS, ids)
+    told = await _summed(session, BroadcastTally.broadcast_id, _OF_TALLIES, ids)
+    return [_stats(one, *done[one.id], *told[one.id]) for one in broadcasts]
+
+
+async def _summed(
+    session: AsyncSession,
+    of: InstrumentedAttribute[UUID],
+    columns: Sequence[InstrumentedAttribute[int]],
+    ids: list[UUID],
+) -> dict[UUID, Sequence[int]]:
+    """The sums of some columns for each broadcast; zeros where there is no row."""
+    sums = sa.select(of, *(sa.func.sum(column) for column in columns)).where(of.in_(ids)).group_by(of)
+    found = {row[0]: row[1:] for row in await session.execute(sums)}
+    return {id_: found.get(id_, (0,) * len(columns)) for id_ in ids}

@@ -1,18 +1,39 @@
-"""Reading broadcasts and their recipients."""
+"""Reading broadcasts."""
 
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
+from domain import facts
+from domain.lookups import own
 from domain.pages import Page, PageRequest, page
-from models.broadcasts import Broadcast, BroadcastRecipient, BroadcastStatus, RecipientStatus
+from domain.principals import Author
+from models.broadcasts import Broadcast, BroadcastStatus
+from models.facts import FactKind
 
 
 def topic(broadcast_id: UUID) -> str:
     """Where progress subscriptions of a broadcast listen."""
     return f"broadcast:{broadcast_id}"
+
+
+def stream(app_id: UUID) -> str:
+    """The event stream of an app's broadcasts."""
+    return f"broadcasts:{app_id}"
+
+
+def record(session: AsyncSession, author: Author, kind: FactKind, broadcast: Broadcast) -> None:
+    """Record that `kind` happened to the broadcast, also for those who follow the app's broadcasts."""
+    facts.record(session, author, kind, broadcast, streams=() if broadcast.is_test else [stream(broadcast.app_id)])
+
+
+def told(session: AsyncSession, broadcast: Broadcast, kind: FactKind, author: Author) -> Broadcast:
+    """Record that `kind` happened to the broadcast, and let those who watch it look again; returns it."""
+    record(session, author, kind, broadcast)
+    facts.tick(session, topic(broadcast.id))
+    return broadcast
 
 
 async def get(
@@ -23,11 +44,7 @@ async def get(
     Raises:
         NotFound: it has no such broadcast.
     """
-    statement = sa.select(Broadcast).where(Broadcast.app_id == app_id, Broadcast.id == broadcast_id)
-    broadcast = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
-    if broadcast is None:
-        raise NotFound("There is no such broadcast.", field=field)
-    return broadcast
+    return await own(session, Broadcast, app_id, broadcast_id, "broadcast", lock=lock, field=field)
 
 
 async def get_in(
@@ -52,17 +69,7 @@ async def listed(
     session: AsyncSession, app_id: UUID, request: PageRequest, status: BroadcastStatus | None = None
 ) -> Page[Broadcast]:
     """The broadcasts of an app, newest first, of one status or of all."""
-    rows = sa.select(Broadcast).where(Broadcast.app_id == app_id)
+    rows = sa.select(Broadcast).where(Broadcast.app_id == app_id, ~Broadcast.is_test)
     if status is not None:
         rows = rows.where(Broadcast.status == status)
     return await page(session, rows, Broadcast.id, request, newest_first=True)
-
-
-async def recipients(
-    session: AsyncSession, broadcast: Broadcast, request: PageRequest, status: RecipientStatus | None = None
-) -> Page[BroadcastRecipient]:
-    """The recipients of a broadcast in their order, of one status or of all."""
-    rows = sa.select(BroadcastRecipient).where(BroadcastRecipient.broadcast_id == broadcast.id)
-    if status is not None:
-        rows = rows.where(BroadcastRecipient.status == status)
-    return await page(session, rows, BroadcastRecipient.seq, request)

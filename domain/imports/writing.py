@@ -137,8 +137,12 @@ async def _store(
         stored[id_] = stored[external_id] = (id_, country)
     found = [(one, *stored[one.row.fields["external_id"] or one.id]) for one in placed]
     told = [_Stored(one.row, id_, country, created=one.new and id_ == one.id) for one, id_, country in found]
-    await bulk.record_facts(session, app_id, FactKind.CONTACT_CREATED, [one.id for one in told if one.created])
-    await bulk.record_facts(session, app_id, FactKind.CONTACT_UPDATED, [one.id for one in told if not one.created])
+    await bulk.record_facts(
+        session, app_id, FactKind.CONTACT_CREATED, "Contact", [one.id for one in told if one.created]
+    )
+    await bulk.record_facts(
+        session, app_id, FactKind.CONTACT_UPDATED, "Contact", [one.id for one in told if not one.created]
+    )
     return told
 
 

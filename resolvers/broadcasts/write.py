@@ -7,7 +7,7 @@ import strawberry
 
 from core.database import transaction
 from core.ids import parse_id
-from domain.broadcasts import control, drafts, trial
+from domain.broadcasts import control, drafts, redoing, starting, trial
 from domain.broadcasts.drafts import Content
 from domain.permissions import Permission
 from models.broadcasts import Broadcast as BroadcastRow
@@ -17,6 +17,7 @@ from schema.broadcasts.inputs import (
     CreateBroadcastInput,
     DeleteBroadcastPayload,
     DuplicateBroadcastInput,
+    RetryBroadcastInput,
     ScheduleBroadcastInput,
     SendBroadcastInput,
     SendTestBroadcastInput,
@@ -32,7 +33,8 @@ SEND = Permission.SEND_BROADCASTS
 def _changes(input: UpdateBroadcastInput) -> Content:
     """The content that the client wrote."""
     written = {"title": input.title, "body": input.body, "data": input.data}
-    return cast("Content", {name: some.value for name, some in written.items() if some is not None})
+    options = input.options.value.options() if input.options else {}
+    return cast("Content", {name: some.value for name, some in written.items() if some is not None} | options)
 
 
 @strawberry.type
@@ -42,7 +44,8 @@ class Mutation:
     @mutation(Permission.CREATE_BROADCASTS, BroadcastPayload, "Draft a broadcast.")
     async def create_broadcast(self, info: Info, input: CreateBroadcastInput) -> BroadcastRow:
         """Draft."""
-        content = Content(title=input.title, body=input.body, data=input.data)  # type: ignore[typeddict-item]
+        options = input.options.options() if input.options else {}
+        content = Content(title=input.title, body=input.body, data=input.data, **options)  # type: ignore[typeddict-item]
         target = input.target.target()
         async with transaction() as session:
             return await drafts.create(session, info.context.asker(), content, target, input.idempotency_key)
@@ -70,7 +73,7 @@ class Mutation:
     async def send_broadcast(self, info: Info, input: SendBroadcastInput) -> BroadcastRow:
         """Send."""
         async with transaction() as session:
-            return await control.send(session, info.context.asker(), parse_id(input.id), input.idempotency_key)
+            return await starting.send(session, info.context.asker(), parse_id(input.id), input.idempotency_key)
 
     @mutation(SEND, SendTestBroadcastPayload, "Send a broadcast as it stands to a few contacts; it is counted nowhere.")
     async def send_test_broadcast(self, info: Info, input: SendTestBroadcastInput) -> int:
@@ -79,11 +82,11 @@ class Mutation:
         async with transaction() as session:
             return await trial.send_test(session, info.context.asker(), parse_id(input.id), ids, input.idempotency_key)
 
-    @mutation(SEND, BroadcastPayload, "Let a broadcast start by itself at an instant; doing it again moves it.")
+    @mutation(SEND, BroadcastPayload, "Let a broadcast start by itself; doing it again moves it.")
     async def schedule_broadcast(self, info: Info, input: ScheduleBroadcastInput) -> BroadcastRow:
         """Schedule."""
         async with transaction() as session:
-            return await control.schedule(session, info.context.asker(), parse_id(input.id), input.scheduled_at)
+            return await starting.schedule(session, info.context.asker(), parse_id(input.id), input.schedule())
 
     @mutation(SEND, BroadcastPayload, "Stop a broadcast that is SCHEDULED, SENDING or PAUSED, for good.")
     async def cancel_broadcast(self, info: Info, input: BroadcastInput) -> BroadcastRow:
@@ -102,3 +105,15 @@ class Mutation:
         """Resume."""
         async with transaction() as session:
             return await control.resume(session, info.context.asker(), parse_id(input.id))
+
+    @mutation(SEND, BroadcastPayload, "Send again to those who failed, or settle those of whom nobody knows.")
+    async def retry_broadcast(self, info: Info, input: RetryBroadcastInput) -> BroadcastRow:
+        """Retry."""
+        async with transaction() as session:
+            return await redoing.ask(session, info.context.asker(), parse_id(input.id), input.what)
+
+    @mutation(SEND, BroadcastPayload, "Send a broadcast that is SENT to those who have come into its target since.")
+    async def extend_broadcast(self, info: Info, input: BroadcastInput) -> BroadcastRow:
+        """Extend."""
+        async with transaction() as session:
+            return await starting.extend(session, info.context.asker(), parse_id(input.id))

@@ -1,4 +1,7 @@
-"""The command `replyhq`. Every command is a file of its own with a function of its name, and one line in COMMANDS."""
+"""The command `replyhq`. Every command is a file of its own, and one line in COMMANDS.
+
+The file has a function of its name; or a Typer of its name, when it is a group of commands.
+"""
 
 import sys
 from importlib import import_module
@@ -19,7 +22,11 @@ COMMANDS = (
     "create-app",
     "import-contacts",
     "devices",
+    "providers",
     "schema",
+    "permissions",
+    "keys",
+    "recount",
 )
 
 
@@ -35,8 +42,13 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
+        found = getattr(import_module(f"{__name__}.{name}"), name)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_command(found)
+            group.name = cmd_name
+            return group
         single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(getattr(import_module(f"{__name__}.{name}"), name))
+        single.command(cmd_name)(found)
         return typer.main.get_command(single)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.guard import require_safe
 from server.commands import Queue, worker_command, worker_environment
 from server.environment import load_environment
 
@@ -21,5 +22,6 @@ def worker(
     the other.
     """
     load_environment()
+    require_safe()
     command = worker_command(processes, queues or list(Queue))
     os.execve(command[0], command, dict(os.environ) | worker_environment())  # noqa: S606

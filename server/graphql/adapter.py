@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
+
+from server.wire import wire_of
 
 if TYPE_CHECKING:
     from server.graphql.view import GraphQLView
@@ -68,9 +69,18 @@ class SocketAdapter(ASGIWebSocketAdapter):
         """Close with a reason of at most 123 bytes, as the frame allows. Closing what is closed does nothing."""
         short = reason.encode()[:REASON_BYTES].decode(errors="ignore")
         if self.is_open:
-            with suppress(WebSocketDisconnect, RuntimeError, OSError):
+            try:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.ws.close(code, short)
+            except TimeoutError:
+                self._drop()
+            except (WebSocketDisconnect, RuntimeError, OSError):
+                pass
+
+    def _drop(self) -> None:
+        """Who does not even take the closing must not keep what waits for them in memory."""
+        if wire := wire_of(self.ws.scope):
+            wire.abort()
 
 
 def message_of(kind: str, operation_id: str, payload: Any) -> dict[str, Any]:

@@ -20,7 +20,13 @@ class UndeclaredPermission(Exception):
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema, silent: errors are logged once, where they leave the server (`errors.present`)."""
+    """Strawberry's schema, silent: errors are logged once, where they leave the server (`errors.present`).
+
+    Attributes:
+        documents: those it has parsed and validated.
+    """
+
+    documents: Documents
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing to do here."""
@@ -37,7 +43,9 @@ def build_schema(
     _refuse_undeclared(query, mutation, subscription)
     documents = Documents(conf or config())
     scalars = StrawberryConfig(scalar_map=SCALARS)
-    return Schema(query, mutation, subscription, config=scalars, extensions=[lambda: Pipeline(documents)])
+    schema = Schema(query, mutation, subscription, config=scalars, extensions=[lambda: Pipeline(documents)])
+    schema.documents = documents
+    return schema
 
 
 def _refuse_undeclared(*roots: type | None) -> None:

@@ -1,22 +1,42 @@
 """From a request or a websocket to what a resolver knows: who asks, and from where."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 
 from starlette.requests import HTTPConnection
 
 from core.errors import Unauthenticated
-from domain.principals import Principal
+from core.lifetimes import Lifetime
+from core.tenancy import bound_to
+from domain.principals import Caller, Principal
 from schema.context import Context
+from server.graphql.rate_limits import Toll
 
 Authenticate = Callable[[str], Awaitable[Principal]]
+Arrive = Callable[[Principal, Lifetime], Awaitable[None]]
 AGENT_CHARS = 300
 TOKEN_CHARS = 8_192
 
 
-def context_of(connection: HTTPConnection, principal: Principal | None) -> Context:
-    """A fresh context, with empty loaders, for one operation of `principal`."""
+def context_of(
+    connection: HTTPConnection, principal: Principal | None, toll: Toll, lifetime: Lifetime | None = None
+) -> Context:
+    """A fresh context, with empty loaders, for one operation of `principal`, who pays `toll`; of a websocket if any."""
     agent = connection.headers.get("user-agent", "")
-    return Context(principal=principal, ip=address_of(connection), user_agent=agent[:AGENT_CHARS])
+    caller = Caller(address_of(connection), agent[:AGENT_CHARS])
+    asker, charge = principal and replace(principal, caller=caller), partial(toll.pay, principal)
+    return Context(asker, caller, charge, lifetime=lifetime)
+
+
+async def unnoted(_principal: Principal, _lifetime: Lifetime) -> None:
+    """Nobody's coming is noted."""
+
+
+def bound(principal: Principal | None) -> AbstractContextManager[None]:
+    """Hold an operation to the rows of its asker's app; to none when nobody is signed in."""
+    return bound_to(principal.app_id if principal else None)
 
 
 def address_of(connection: HTTPConnection) -> str:

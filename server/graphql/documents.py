@@ -23,9 +23,10 @@ from strawberry.schema.schema import validate_document
 
 from core.config import Config
 from core.errors import Unavailable
+from schema.context import Context
 from server.graphql.cost import cost_of
 from server.graphql.errors import TOO_COMPLEX, VALIDATION_FAILED, coded
-from server.graphql.limits import limits_rule, parse_options
+from server.graphql.limits import Measure, limits_rule, parse_options
 
 KEPT = 256
 
@@ -46,15 +47,21 @@ class Document:
         node: its syntax tree.
         errors: what validation found, none when it may run. Shared by all who send it: never to be changed.
         operations: those defined in it.
+        roots: how many root fields each has, fragments expanded.
     """
 
     node: DocumentNode
     errors: list[GraphQLError]
     operations: list[OperationDefinitionNode]
+    roots: list[int]
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The one called `name`, or the first."""
         return next((o for o in self.operations if o.name and o.name.value == name), self.operations[0])
+
+    def roots_of(self, name: str | None) -> int:
+        """The root fields of `operation(name)`."""
+        return self.roots[self.operations.index(self.operation(name))]
 
 
 class Documents:
@@ -77,11 +84,12 @@ class Documents:
         errors = validate_document(schema, node, self._rules)
         for error in errors:
             error.extensions = {"code": VALIDATION_FAILED, **(error.extensions or {})}
-        return Document(node, errors, [d for d in node.definitions if isinstance(d, OperationDefinitionNode)])
+        operations = [d for d in node.definitions if isinstance(d, OperationDefinitionNode)]
+        return Document(node, errors, operations, [size.roots for size in Measure(node).operations])
 
 
 class Pipeline(SchemaExtension):
-    """What each operation passes, over HTTP and websocket alike: caches, choice of operation, cost, time limit."""
+    """What each operation passes, over HTTP and websocket alike: caches, choice of operation, cost, price, time."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -122,13 +130,20 @@ class Pipeline(SchemaExtension):
         return [coded(f"The operation may touch {cost} objects; at most {most} are allowed.", TOO_COMPLEX)]
 
     async def on_execute(self) -> AsyncIterator[None]:
-        """Stop what runs too long. For a subscription this covers its start, not its stream."""
+        """Have root fields paid for, and stop what runs too long: of a subscription its start, not its stream."""
+        await self._charge()
         seconds = self._documents.conf.operation_seconds
         try:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
             raise Unavailable(f"The operation took longer than {seconds:g} seconds and was stopped.") from None
+
+    async def _charge(self) -> None:
+        """Each root field beyond the first costs as much as a request of its own, as the first was paid for already."""
+        context = self.execution_context
+        if self._document and (more := self._document.roots_of(context.operation_name) - 1) > 0:
+            await cast("Context", context.context).charge(more)
 
     def get_results(self) -> dict[str, Any]:
         """`extensions.cost`, as Shopify and Saleor name it; not repeated with each event of a subscription."""

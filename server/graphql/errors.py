@@ -15,7 +15,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
-from core.errors import DomainError, ErrorCode
+from core.errors import DomainError, ErrorCode, Misconfigured, Unavailable
 from server import correlation
 from server.refusals import BAD_INPUT, INTERNAL, masked
 
@@ -44,6 +44,11 @@ def is_request_error(result: ExecutionResult) -> bool:
     return result.data is None and (isinstance(result, PreExecutionError) or not blamed)
 
 
+def is_unavailable(result: ExecutionResult) -> bool:
+    """Whether something that the product stands on was away."""
+    return any(isinstance(_cause(error), Unavailable) for error in result.errors or ())
+
+
 def present(errors: Sequence[GraphQLError], *, hints: bool) -> list[GraphQLFormattedError]:
     """The first five of `errors` as they go over the wire.
 
@@ -58,6 +63,7 @@ def _presented(error: GraphQLError, *, hints: bool) -> GraphQLFormattedError:
     cause = _cause(error)
     shown: GraphQLFormattedError = {"message": "", "extensions": {}}
     if isinstance(cause, DomainError):
+        tell_operator(cause)
         shown["message"], shown["extensions"] = cause.message, cause.extensions()
     elif code := _code(error, cause):
         message = error.message if hints else _HINT.sub("", error.message)
@@ -65,6 +71,12 @@ def _presented(error: GraphQLError, *, hints: bool) -> GraphQLFormattedError:
     else:
         shown["message"], shown["extensions"] = _mask(error, cause), {"code": INTERNAL}
     return _located(shown, error)
+
+
+def tell_operator(error: DomainError) -> None:
+    """Log what a client must not see of an expected failure."""
+    if isinstance(error, Misconfigured):
+        log.error("server not configured for this", reason=error.reason)
 
 
 def _cause(error: GraphQLError) -> Exception:

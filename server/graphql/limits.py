@@ -8,26 +8,31 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    ValidationRule,
 )
 from graphql.validation.validate import ValidationAbortedError
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from core.config import Config
+from schema.permissions import Requires
 from server.graphql.errors import TOO_COMPLEX
 
 MAX_COMMENTS = 50
 MAX_NESTING = 64
 MAX_DEFINITIONS = 60
 MAX_REPEATS = 60
+MAX_PUBLIC = 1
+"""Mutations open to everybody in one operation. Each is a try at a password, a code or a token, and comes alone."""
 
 
 class Size(NamedTuple):
@@ -40,6 +45,7 @@ class Size(NamedTuple):
         aliases: fields with an alias.
         roots: fields on the first level.
         repeats: fields beyond the first of a name in one pair of braces; the standard rules compare all pairs of them.
+        public: fields on the first level that are called as a mutation that is open to everybody.
     """
 
     depth: int = 0
@@ -48,6 +54,7 @@ class Size(NamedTuple):
     aliases: int = 0
     roots: int = 0
     repeats: int = 0
+    public: int = 0
 
     def beside(self, other: "Size") -> "Size":
         """Both selections in one set."""
@@ -58,6 +65,7 @@ class Size(NamedTuple):
             self.aliases + other.aliases,
             self.roots + other.roots,
             self.repeats + other.repeats,
+            self.public + other.public,
         )
 
 
@@ -70,21 +78,33 @@ def parse_options(conf: Config) -> dict[str, int]:
     }
 
 
-def limits_rule(conf: Config) -> type[ASTValidationRule]:
+def limits_rule(conf: Config) -> type[ValidationRule]:
     """The rule with the limits of `conf`; made once per schema, so that validated documents can be cached."""
 
-    class DocumentLimits(ASTValidationRule):
+    class DocumentLimits(ValidationRule):
         def enter_document(self, node: DocumentNode, *_args: object) -> None:
-            _check(Measure(node), conf)
+            _check(Measure(node, public_mutations(self.context.schema)), conf)
 
     return DocumentLimits
 
 
-class Measure:
-    """Sizes of the operations of one document."""
+def public_mutations(schema: GraphQLSchema) -> frozenset[str]:
+    """Names of the mutations that are open to everybody."""
+    fields = schema.mutation_type.fields if schema.mutation_type else {}
+    declared = {name: field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF] for name, field in fields.items()}
+    return frozenset(name for name, field in declared.items() if _is_public(field.extensions))
 
-    def __init__(self, document: DocumentNode) -> None:
+
+def _is_public(extensions: Sequence[object]) -> bool:
+    return any(isinstance(one, Requires) and one.permission is None for one in extensions)
+
+
+class Measure:
+    """Sizes of the operations of one document; `public` are the names of mutations that are open to everybody."""
+
+    def __init__(self, document: DocumentNode, public: frozenset[str] = frozenset()) -> None:
         definitions = document.definitions
+        self._public = public
         self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
         self._known: dict[str, Size] = {}
         self.definitions = len(definitions)
@@ -110,7 +130,13 @@ class Measure:
         if isinstance(node, FragmentSpreadNode):
             return self._fragment(node.name.value)
         below = self._set(getattr(node, "selection_set", None))
-        return _field(node, below) if isinstance(node, FieldNode) else below
+        return self._field(node, below) if isinstance(node, FieldNode) else below
+
+    def _field(self, node: FieldNode, below: Size) -> Size:
+        name = node.name.value
+        depth = 1 if name.startswith("__") else below.depth + 1
+        aliases = below.aliases + bool(node.alias)
+        return Size(depth, below.nesting, below.fields + 1, aliases, 1, below.repeats, int(name in self._public))
 
     def _fragment(self, name: str) -> Size:
         """Measured at its first spread. A circle, which another rule reports, adds nothing here."""
@@ -119,11 +145,6 @@ class Measure:
             fragment = self._fragments.get(name)
             self._known[name] = self._set(fragment.selection_set if fragment else None)
         return self._known[name]
-
-
-def _field(node: FieldNode, below: Size) -> Size:
-    depth = 1 if node.name.value.startswith("__") else below.depth + 1
-    return Size(depth, below.nesting, below.fields + 1, below.aliases + bool(node.alias), 1, below.repeats)
 
 
 def _repeats(selections: Sequence[SelectionNode]) -> int:
@@ -144,6 +165,7 @@ def _check(measure: Measure, conf: Config) -> None:
     """Refuse the document at the first limit it breaks."""
     total = measure.total()
     roots = max((operation.roots for operation in measure.operations), default=0)
+    public = max((operation.public for operation in measure.operations), default=0)
     for found, most, what in (
         (total.depth, conf.max_depth, "levels of fields"),
         (total.nesting, MAX_NESTING, "levels of braces, fragments expanded"),
@@ -152,6 +174,7 @@ def _check(measure: Measure, conf: Config) -> None:
         (total.repeats, MAX_REPEATS, "fields that stand beside one of the same name"),
         (measure.definitions, MAX_DEFINITIONS, "operations and fragments"),
         (roots, conf.max_root_fields, "root fields in one operation"),
+        (public, MAX_PUBLIC, "mutations open to everybody in one operation"),
     ):
         if found > most:
             raise _too_complex(f"The document has {_readable(found)} {what}; at most {most} are allowed.")

@@ -1,15 +1,21 @@
 """The engine: what it tells logs, how long it lets things last, how it reads DATABASE_URL."""
 
+import asyncio
 import traceback
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import database
 from core.config import config
-from core.database import connect, engine, transaction
+from core.database import before_commit, connect, engine, transaction
+from core.ids import new_id
+from core.tenancy import bound_to
+from models.contacts import Contact
+from tests.support.factories import Team
 
 CANARY = "canary-5f2c"
 
@@ -25,6 +31,56 @@ async def test_a_failing_statement_does_not_tell_its_parameters() -> None:
 
 def _parameters() -> dict[str, object]:
     return {"name": CANARY, "size": len(CANARY)}
+
+
+async def test_giving_up_the_rights_of_the_login_takes_no_round_trip() -> None:
+    sent: list[str] = []
+    app_id = new_id()
+    with bound_to(app_id):
+        async with transaction() as session:
+            connection = await (await session.connection()).get_raw_connection()
+            connection.driver_connection.add_query_logger(lambda record: sent.append(record.query))
+            await session.execute(sa.text("SELECT 1"))
+    await asyncio.sleep(0)  # asyncpg tells its listeners in the next turn of the loop
+    begin = f"BEGIN; SET LOCAL ROLE replyhq_tenant; SET LOCAL replyhq.app_id = '{app_id.hex}';"
+    assert [query for query in sent if not query.startswith("SELECT")] == [begin, "COMMIT;"]
+
+
+async def test_a_step_before_the_commit_runs_last_when_all_changes_are_with_the_database(team: Team) -> None:
+    seen: list[str] = []
+
+    async def look(session: AsyncSession) -> None:
+        seen.append(f"{await session.scalar(sa.select(Contact.name).where(Contact.id == person.id))}")
+
+    person = Contact(id=new_id(), app_id=team.app_id, name="Ada")
+    async with transaction() as session:
+        before_commit(session, look)
+        before_commit(session, look)
+        session.add(person)
+        assert seen == []
+    assert seen == ["Ada", "Ada"]
+
+
+async def test_a_step_that_fails_leaves_nothing_and_one_of_a_transaction_that_ended_does_not_run(team: Team) -> None:
+    seen: list[str] = []
+
+    async def fail(session: AsyncSession) -> None:
+        seen.append("failed")
+        raise LookupError
+
+    async def add() -> None:
+        async with transaction() as session:
+            session.add(person)
+            before_commit(session, fail)
+
+    person = Contact(id=new_id(), app_id=team.app_id)
+    with pytest.raises(LookupError):
+        await add()
+    async with transaction() as session:
+        assert await session.get(Contact, person.id) is None
+        before_commit(session, fail)
+        await session.rollback()
+    assert seen == ["failed"]
 
 
 async def test_nothing_lasts_for_ever() -> None:

@@ -19,7 +19,7 @@ import redis
 
 from core.embedded import EmbeddedServers, SetUpError, erase
 from core.embedded.binaries import postgres_folder, valkey_program
-from core.embedded.ports import FIRST, LAST
+from core.embedded.ports import FIRST, LAST, free_port
 from core.embedded.processes import Identity, identify, stop_leftover, wait_until
 from core.embedded.state import Saved
 
@@ -169,6 +169,16 @@ def test_ports_are_below_those_lent_to_clients(servers: EmbeddedServers, folder:
 
     ports = [server.port for server in saved(folder).servers.values()]
     assert all(FIRST <= port <= LAST for port in ports)
+
+
+def test_a_port_chosen_here_is_given_to_no_other_process_before_a_server_listens_on_it() -> None:
+    port = free_port()
+    choose = f"from core.embedded.ports import free_port; print(free_port({port}))"
+
+    other = subprocess.run([sys.executable, "-c", choose], capture_output=True, text=True, check=True).stdout
+
+    assert int(other) != port
+    assert free_port(port) == port
 
 
 def test_a_port_taken_meanwhile_is_given_up(servers: EmbeddedServers, folder: Path) -> None:

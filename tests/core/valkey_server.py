@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from redis.exceptions import RedisError
 
 from core import redis_client
 from core.config import config
+from core.embedded.ports import free_port
 
 
 def binary() -> Path:
@@ -21,12 +21,6 @@ def binary() -> Path:
     assert spec is not None
     assert spec.submodule_search_locations
     return next(Path(spec.submodule_search_locations[0], "_binaries").glob("*/valkey-server*"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition, seconds=5.0):

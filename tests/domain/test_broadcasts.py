@@ -10,8 +10,10 @@ import time_machine
 
 from core.clock import now
 from core.database import transaction
-from domain.broadcasts import audience, chunks, control, expansion, progress, receipts, turns
-from domain.broadcasts.chunks import Lease, LeaseLostError, Result
+from domain import reports
+from domain.broadcasts import audience, batches, chunks, control, expansion, progress, starting, turns
+from domain.broadcasts.chunks import LeaseLostError, send_key
+from domain.broadcasts.results import Result
 from domain.in_app_messages import Draft, ReceiptKind, Report, message_id, store
 from models.broadcasts import (
     Broadcast,
@@ -26,11 +28,12 @@ from models.facts import Fact
 from models.in_app_messages import InAppMessage
 from tests.support import factories
 from tests.support.factories import Team, principal
+from tests.support.sending import begin, claim, failed, leased, record
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MICRO_BATCH", 2)
+    monkeypatch.setattr(batches, "MICRO_BATCH", 2)
     monkeypatch.setattr(expansion, "SLICE", 4)
 
 
@@ -38,28 +41,6 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def chunks_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     config = expansion.config().model_copy(update={"chunk_size": 3})
     monkeypatch.setattr(expansion, "config", lambda: config)
-
-
-async def claim(broadcast: Broadcast, no: int = 1) -> Lease | None:
-    async with transaction() as session:
-        return await chunks.claim(session, broadcast.id, no)
-
-
-async def leased(broadcast: Broadcast, no: int = 1) -> Lease:
-    """The chunk, which must be free."""
-    lease = await claim(broadcast, no)
-    assert lease, "somebody else has the chunk"
-    return lease
-
-
-async def begin(lease: Lease) -> list[int]:
-    async with transaction() as session:
-        return [recipient.seq for recipient in await chunks.begin(session, lease)]
-
-
-async def record(lease: Lease, *results: Result) -> None:
-    async with transaction() as session:
-        await chunks.record(session, lease, results)
 
 
 async def due(broadcast: Broadcast) -> list[int]:
@@ -73,9 +54,8 @@ async def send_all(broadcast: Broadcast, no: int) -> None:
     lease = await leased(broadcast, no)
     seqs = await begin(lease)
     while seqs:
-        async with transaction() as session:
-            await chunks.record(session, lease, [Result(seq) for seq in seqs])
-            seqs = [recipient.seq for recipient in await chunks.begin(session, lease)]
+        await record(lease, *(Result(seq) for seq in seqs))
+        seqs = await begin(lease)
 
 
 async def read(broadcast: Broadcast, team: Team) -> progress.Progress:
@@ -165,9 +145,8 @@ async def test_last_chunks_that_end_at_once_finish_the_broadcast_once(team: Team
         broadcast = await factories.sending(await factories.team(), 12)
         await asyncio.gather(*(send_all(broadcast, no) for no in range(1, 5)))
         async with transaction() as session:
-            row = await session.get(Broadcast, broadcast.id)
+            row = await session.get_one(Broadcast, broadcast.id)
             told = await session.scalars(sa.select(Fact.kind).where(Fact.entity_id == broadcast.id))
-        assert row is not None
         assert (row.status, [kind.value for kind in told]) == (BroadcastStatus.SENT, ["broadcast.sent"])
 
 
@@ -240,7 +219,7 @@ async def test_failures_are_counted_by_themselves_and_all_of_them_fail_the_broad
     broadcast = await factories.sending(team, 2)
     lease = await leased(broadcast)
     await begin(lease)
-    await record(lease, Result(1, "DEVICE_GONE"), Result(2, "DEVICE_GONE"))
+    await record(lease, failed(1), failed(2))
     assert await begin(lease) == []
     seen = await read(broadcast, team)
     assert (seen.status, seen.stats.total_sent, seen.stats.total_failed) == (BroadcastStatus.FAILED, 0, 2)
@@ -252,11 +231,10 @@ async def test_a_report_that_overtakes_the_result_is_not_undone_by_it(team: Team
     await begin(lease)
     device_id, key = await _deliver(team, broadcast)
     async with transaction() as session:
-        await receipts.report(session, [Report(device_id, message_id(key), ReceiptKind.OPENED)], now())
+        await reports.take(session, [Report(device_id, message_id(key), ReceiptKind.OPENED)], now())
     await record(lease, Result(1))
     async with transaction() as session:
-        row = await session.get(BroadcastRecipient, (broadcast.id, 1))
-    assert row is not None
+        row = await session.get_one(BroadcastRecipient, (broadcast.id, 1))
     assert row.status is RecipientStatus.OPENED
     assert row.delivered_at == row.opened_at
     stats = (await read(broadcast, team)).stats
@@ -265,11 +243,12 @@ async def test_a_report_that_overtakes_the_result_is_not_undone_by_it(team: Team
 
 async def _deliver(team: Team, broadcast: Broadcast) -> tuple[UUID, str]:
     """Store the in-app message of recipient 1, as the channel does."""
-    key = chunks.send_key(broadcast.id, 1)
+    key = send_key(broadcast.id, 1)
     async with transaction() as session:
         recipient = await session.get(BroadcastRecipient, (broadcast.id, 1))
         assert recipient is not None
         await store(session, team.app_id, [Draft(key, recipient.device_id, "Hello", "World", None)])
+    assert recipient.device_id
     return recipient.device_id, key
 
 
@@ -279,8 +258,8 @@ async def test_one_that_arrived_before_a_crash_counts_as_sent_though_its_device_
     await begin(lease)
     device_id, key = await _deliver(team, broadcast)
     async with transaction() as session:
-        await receipts.report(session, [Report(device_id, message_id(key), ReceiptKind.DELIVERED)], now())
-    await record(lease, Result(1, "DEVICE_GONE"))
+        await reports.take(session, [Report(device_id, message_id(key), ReceiptKind.DELIVERED)], now())
+    await record(lease, failed(1))
     assert await begin(lease) == []
     seen = await read(broadcast, team)
     assert (seen.status, seen.stats.total_sent, seen.stats.total_failed) == (BroadcastStatus.SENT, 1, 0)
@@ -290,10 +269,10 @@ async def test_a_thousand_reports_at_once(team: Team) -> None:
     broadcast = await factories.sending(team, 1_000)
     async with transaction() as session:
         rows = (await session.scalars(sa.select(BroadcastRecipient).filter_by(broadcast_id=broadcast.id))).all()
-        keys = {chunks.send_key(broadcast.id, row.seq): row.device_id for row in rows}
+        keys = {send_key(broadcast.id, row.seq): row.device_id for row in rows}
         await store(session, team.app_id, [Draft(key, device, "Hello", "World", None) for key, device in keys.items()])
-    reports = [Report(device, message_id(key), ReceiptKind.OPENED) for key, device in keys.items()]
-    told = await asyncio.gather(*(receipts.reported.ask([report]) for report in reports))
+    given = [Report(device, message_id(key), ReceiptKind.OPENED) for key, device in keys.items()]
+    told = await asyncio.gather(*(reports.taken.ask([one]) for one in given))
     assert told == [1] * 1_000
     stats = (await read(broadcast, team)).stats
     assert (stats.total_delivered, stats.total_opened) == (1_000, 1_000)
@@ -318,6 +297,9 @@ def test_the_pace_is_that_of_the_last_ten_seconds() -> None:
             stats=stats,
             expanded=True,
             chunks_leased=1,
+            chunks_waiting=0,
+            chunks_open=1,
+            speed=None,
             started_at=start,
             ended_at=None,
             at=at,
@@ -347,7 +329,7 @@ async def test_the_same_report_many_times_at_once_counts_once(team: Team) -> Non
 
     async def report() -> int:
         async with transaction() as session:
-            return len(await receipts.report(session, [Report(device_id, message_id(key), ReceiptKind.CLICKED)], now()))
+            return len(await reports.take(session, [Report(device_id, message_id(key), ReceiptKind.CLICKED)], now()))
 
     assert sorted(await asyncio.gather(*(report() for _ in range(8)))) == [0] * 7 + [1]
     stats = (await read(broadcast, team)).stats
@@ -359,7 +341,7 @@ async def test_a_device_reports_on_its_own_messages_only(team: Team) -> None:
     _, key = await _deliver(team, broadcast)
     (other,) = await factories.contacts((await factories.team()).app_id, 1)
     async with transaction() as session:
-        assert await receipts.report(session, [Report(other, message_id(key), ReceiptKind.OPENED)], now()) == []
+        assert await reports.take(session, [Report(other, message_id(key), ReceiptKind.OPENED)], now()) == set()
     assert (await read(broadcast, team)).stats.total_opened == 0
 
 
@@ -371,7 +353,7 @@ async def test_a_scheduled_broadcast_is_started_once_by_many_clocks(team: Team) 
 
     async def tick() -> int:
         async with transaction() as session:
-            return await control.start_due(session)
+            return await starting.start_due(session)
 
     assert await tick() == 0
     with time_machine.travel(now() + timedelta(minutes=2)):

@@ -13,10 +13,14 @@ from core.database import transaction
 from core.ids import new_id
 from domain import retention
 from models.base import Model
+from models.channels import ChannelKind
 from models.facts import Fact, FactKind
+from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
 from models.in_app_messages import InAppMessage
+from models.mails import Mail, MailStatus
 from models.sessions import UserSession
+from models.streams import Stream, StreamEvent
 from tests.support import factories
 from tests.support.factories import Team
 
@@ -37,8 +41,26 @@ async def undispatched(team: Team, at: datetime) -> Model:
     return await fact(team, at, dispatched_at=None)
 
 
+async def mail(team: Team, at: datetime) -> Model:
+    return Mail(app_id=team.app_id, recipient=team.email, subject="-", status=MailStatus.SENT, created_at=at)
+
+
 async def key(team: Team, at: datetime) -> Model:
     return IdempotencyKey(app_id=team.app_id, key=str(new_id()), request_hash="-", entity_id=new_id(), created_at=at)
+
+
+async def mark(team: Team, at: datetime) -> Model:
+    person = await factories.person(team.app_id)
+    fields = {"app_id": team.app_id, "contact_id": person.id, "channel": ChannelKind.PUSH}
+    return FrequencyMark(key=str(new_id()), at=at - DAY, expires_at=at, **fields)
+
+
+async def event(team: Team, at: datetime) -> Model:
+    stream = Stream(app_id=team.app_id, name=str(new_id()), head=1)
+    async with transaction() as session:
+        session.add(stream)
+    made = {"app_id": team.app_id, "kind": FactKind.BROADCAST_STARTED, "entity_id": new_id(), "actor": "system"}
+    return StreamEvent(stream_id=stream.id, seq=1, data={}, created_at=at, **made)
 
 
 async def message(team: Team, at: datetime) -> Model:
@@ -76,7 +98,16 @@ async def purge() -> None:
 
 @pytest.mark.parametrize(
     ("make", "kept"),
-    [(fact, 30 * DAY), (key, DAY), (message, 90 * DAY), (expired, 30 * DAY), (revoked, 30 * DAY)],
+    [
+        (fact, 30 * DAY),
+        (mail, 30 * DAY),
+        (event, 7 * DAY),
+        (key, DAY),
+        (message, 90 * DAY),
+        (expired, 30 * DAY),
+        (revoked, 30 * DAY),
+        (mark, 0 * DAY),
+    ],
 )
 async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:
     row = await make(team, TODAY - kept)

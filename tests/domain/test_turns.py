@@ -9,11 +9,13 @@ import time_machine
 
 from core.clock import now
 from core.database import transaction
-from domain.broadcasts import chunks, control, expansion, turns
-from domain.broadcasts.chunks import Lease, Result
+from domain.broadcasts import control, expansion, turns
+from domain.broadcasts.chunks import Lease
+from domain.broadcasts.results import Result
 from models.broadcasts import Broadcast, BroadcastChunk
 from tests.support import factories
 from tests.support.factories import Team, principal
+from tests.support.sending import begin, leased, record
 
 AT_ONCE = 3
 
@@ -46,25 +48,15 @@ async def with_turn(broadcast_id: UUID) -> list[int]:
         return list(await session.scalars(having.order_by(BroadcastChunk.no)))
 
 
-async def claim(broadcast: Broadcast, no: int) -> Lease:
-    async with transaction() as session:
-        lease = await chunks.claim(session, broadcast.id, no)
-    assert lease is not None
-    return lease
-
-
 async def finish(lease: Lease) -> None:
-    async with transaction() as session:
-        seqs = [recipient.seq for recipient in await chunks.begin(session, lease)]
-    async with transaction() as session:
-        await chunks.record(session, lease, [Result(seq) for seq in seqs])
-        assert await chunks.begin(session, lease) == []
+    await record(lease, *(Result(seq) for seq in await begin(lease)))
+    assert await begin(lease) == []
 
 
 async def test_a_few_chunks_have_their_turn_and_one_more_as_one_is_through(team: Team) -> None:
     broadcast = await factories.sending(team, 12)
     assert await due(broadcast) == [1, 2, 3]
-    await finish(await claim(broadcast, 2))
+    await finish(await leased(broadcast, 2))
     assert await due(broadcast) == [4]
     assert await with_turn(broadcast.id) == [1, 3, 4]
 
@@ -98,10 +90,10 @@ async def test_a_long_queue_is_not_made_longer(team: Team, monkeypatch: pytest.M
 
 async def test_a_pause_and_a_resume_keep_to_the_number(team: Team) -> None:
     broadcast = await factories.sending(team, 12)
-    leases = [await claim(broadcast, no) for no in (1, 2)]
+    leases = [await leased(broadcast, no) for no in (1, 2)]
     async with transaction() as session:
         await control.pause(session, principal(team), broadcast.id)
-        assert await chunks.begin(session, leases[0]) == []
+    assert await begin(leases[0]) == []
     async with transaction() as session:
         await control.resume(session, principal(team), broadcast.id)
     assert await due(broadcast) == [1, 3]

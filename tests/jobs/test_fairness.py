@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from core.database import transaction
-from domain.broadcasts import control
+from domain.broadcasts import starting
 from models.broadcasts import Broadcast, BroadcastStatus
 from tests.jobs.test_faults import rows_sent
 from tests.support import factories
@@ -18,7 +18,7 @@ async def send(team: Team, recipients: int) -> UUID:
     await factories.contacts(team.app_id, recipients)
     draft = await factories.broadcast(team)
     async with transaction() as session:
-        return (await control.send(session, principal(team), draft.id)).id
+        return (await starting.send(session, principal(team), draft.id)).id
 
 
 async def status(broadcast_id: UUID) -> BroadcastStatus:

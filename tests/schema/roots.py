@@ -1,6 +1,7 @@
 """The root fields of the schema, and operations that ask for one of them with whatever arguments a test wants."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from graphql import (
     GraphQLArgument,
     GraphQLField,
     GraphQLInputField,
+    GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLOutputType,
     get_named_type,
@@ -20,6 +22,7 @@ from graphql import (
     is_object_type,
     is_required_argument,
     is_required_input_field,
+    is_union_type,
 )
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
@@ -31,7 +34,10 @@ from tests.support.graph import Graph
 
 GRAPH = schema()._schema
 SCALARS = {"String": "text", "Int": 1, "Float": 1.0, "Boolean": False, "DateTime": "2100-01-01T00:00:00Z", "JSON": {}}
+# Where JSON is one of several alternatives, it is a condition on contacts.
+CONDITION = {"field": "name", "operator": "exists"}
 ENUMS = {"TargetType": "SPECIFIC_USERS"}
+OCCURRED = re.compile(r'"occurredAt": "[^"]*"')
 Given = Mapping[str, Any]
 
 
@@ -88,22 +94,40 @@ def _value(type_: GraphQLInputType, path: str, given: Given) -> Any:
     if path in given:
         return given[path]
     if is_input_object_type(bare):
-        return _fields(bare.fields, f"{path}.", given)
+        return _one_of(bare, path, given) if _is_one_of(bare) else _fields(bare.fields, f"{path}.", given)
     if is_enum_type(bare):
         return ENUMS.get(bare.name, next(iter(bare.values)))
     return str(new_id()) if bare.name == "ID" else SCALARS[bare.name]
 
 
+def _is_one_of(type_: GraphQLInputObjectType) -> bool:
+    return type_.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].is_one_of
+
+
+def _one_of(type_: GraphQLInputObjectType, path: str, given: Given) -> Any:
+    """The alternative in which the last given path lies; else JSON, which can be anything, or the first."""
+    named = [one.removeprefix(f"{path}.").partition(".")[0] for one in given if one.startswith(f"{path}.")]
+    name = named[-1] if named else "json" if "json" in type_.fields else next(iter(type_.fields))
+    if name == "json":
+        return {name: CONDITION}
+    return {name: _value(type_.fields[name].type, f"{path}.{name}", given)}
+
+
 def paths(root: Root) -> Iterator[tuple[str, str]]:
     """Every argument and input field of a scalar type as its dotted path and the name of the type."""
-    return _paths(root.field.args, "")
+    return _paths(root.field.args, "", ())
 
 
-def _paths(fields: Mapping[str, GraphQLArgument | GraphQLInputField], path: str) -> Iterator[tuple[str, str]]:
+def _paths(
+    fields: Mapping[str, GraphQLArgument | GraphQLInputField], path: str, within: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Of a type that holds itself, the first level."""
     for name, field in fields.items():
         bare = get_named_type(field.type)
+        if bare.name in within:
+            continue
         if is_input_object_type(bare):
-            yield from _paths(bare.fields, f"{path}{name}.")
+            yield from _paths(bare.fields, f"{path}{name}.", (*within, bare.name))
         else:
             yield f"{path}{name}", bare.name
 
@@ -121,9 +145,12 @@ def selection(type_: GraphQLOutputType, depth: int) -> str:
     bare = get_named_type(type_)
     if is_leaf_type(bare):
         return ""
+    if is_union_type(bare):
+        return f" {{ {' '.join(f'... on {one.name}{selection(one, depth)}' for one in bare.types)} }}"
     deep = [
         f"{name}{selection(field.type, depth - 1)}"
         for name, field in bare.fields.items()
+        if not field.args
         if is_leaf_type(get_named_type(field.type)) or (depth > 1 and is_object_type(get_named_type(field.type)))
     ]
     return f" {{ {' '.join(deep or ['__typename'])} }}"
@@ -152,5 +179,6 @@ def codes(answer: Mapping[str, Any]) -> list[str]:
 
 
 def text(answer: Mapping[str, Any]) -> str:
-    """What a client could read in an answer, as one text."""
-    return json.dumps({name: answer.get(name) for name in ("data", "errors")}, sort_keys=True)
+    """What a client could read in an answer, as one text; but when a subscription told it."""
+    shown = json.dumps({name: answer.get(name) for name in ("data", "errors")}, sort_keys=True)
+    return OCCURRED.sub("", shown)

@@ -30,11 +30,20 @@ from tests.support.factories import Team
 from tests.support.graph import Graph
 
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
-PUBLIC = {"signUp", "signIn", "refreshSession"}
-WITHOUT_INPUT = {"signOut"}
+PUBLIC = {
+    *("signUp", "signIn", "confirmSignIn", "refreshSession", "requestPasswordReset", "resetPassword"),
+    *("invitation", "acceptInvitation"),
+}
+WITHOUT_INPUT = {"signOut", "revokeOtherSessions", "leaveApp", "takeNextConversation"}
 VERBS = (
-    *("sign", "refresh", "revoke", "register", "report"),
-    *("create", "update", "duplicate", "delete", "send", "schedule", "cancel", "pause", "resume"),
+    *("sign", "confirm", "refresh", "revoke", "register", "report", "set", "disable", "renew"),
+    *("change", "request", "reset", "switch", "track"),
+    *("invite", "resend", "accept", "remove", "leave", "transfer"),
+    *("opt", "suppress", "unsuppress"),
+    *("create", "update", "duplicate", "delete", "send", "schedule", "cancel", "pause", "resume", "regenerate"),
+    *("retry", "extend"),
+    *("open", "resolve", "reopen", "snooze", "mark", "add", "edit", "assign", "take"),
+    *("publish", "activate", "archive", "import"),
 )
 TYPES = [one for one in GRAPH.type_map.values() if not is_introspection_type(one)]
 CLOSED = [root for root in roots() if root.name not in PUBLIC]

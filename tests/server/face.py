@@ -26,6 +26,7 @@ from domain.principals import Principal
 from server.app import assemble
 from server.graphql.build import build_schema
 from server.graphql.view import GraphQLView
+from server.wire import SocketProtocol
 from tests.server.sample import Mutation, Query, Subscription
 
 APP = UUID(int=1)
@@ -39,7 +40,7 @@ TLS = ssl.create_default_context()
 def settings(**changed: Any) -> Config:
     """Quick limits, introspection on."""
     quick = {"introspection": True, "operation_seconds": 0.5, "ws_init_seconds": 0.3, "ws_max_operations": 3}
-    return Config(**(quick | changed))
+    return Config(**({"environment": "development"} | quick | changed))
 
 
 def principal(*permissions: Permission, seconds: float = 900) -> Principal:
@@ -161,7 +162,12 @@ def running(conf: Config | None = None, held: Any = nullcontext) -> Iterator[Fac
 def serving(app: Any, conf: Config) -> Iterator[tuple[int, asyncio.AbstractEventLoop]]:
     """Any application in a thread: the port it listens on, and its loop."""
     options = uvicorn.Config(
-        app, port=0, log_config=None, ws_max_size=conf.ws_max_message_bytes, ws_per_message_deflate=False
+        app,
+        port=0,
+        log_config=None,
+        ws=SocketProtocol,
+        ws_max_size=conf.ws_max_message_bytes,
+        ws_per_message_deflate=False,
     )
     server = _Server(options)
     thread = threading.Thread(target=server.run)

@@ -1,18 +1,54 @@
 """A small schema in which everything can go well or wrong."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from enum import Enum
 
 import strawberry
 
-from core.errors import Invalid, NotFound, RateLimited
+from core.errors import Invalid, NotFound, RateLimited, Unavailable
 from domain.permissions import Permission
-from schema.context import Info
-from schema.permissions import public, requires
+from schema.context import Info, Window
+from schema.permissions import Requires, public, requires
+from schema.streams import After, Shared, subscription
 
 SECRET = "postgresql://replyhq:hunter2@db/replyhq"
 closed: list[str] = []
+executed: list[str] = []
+
+
+class Log:
+    """Happenings of a test, numbered from 1. For the loop of the server."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.broken = False
+        self.away = False
+        self._moved = asyncio.Event()
+
+    def happen(self, count: int = 1, *, broken: bool = False) -> None:
+        self.newest, self.broken = self.newest + count, broken
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def after(self, window: Window, at: int) -> AsyncGenerator[int, None]:
+        """As `resolvers.live.events` tells a stream."""
+        at = at if window.start is None else window.start
+        window.position = at
+        while window.live or at < self.newest:
+            if at == self.newest:
+                await self._moved.wait()
+            if self.broken:
+                raise RuntimeError(SECRET)
+            while at < self.newest:
+                at += 1
+                window.position, window.more = at, at < self.newest
+                yield at
+
+
+logs: defaultdict[str, Log] = defaultdict(Log)
 
 
 @strawberry.enum
@@ -82,7 +118,7 @@ class Query:
 
     @strawberry.field(extensions=public())
     def caller(self, info: Info) -> str:
-        return f"{info.context.ip} {info.context.user_agent}"
+        return f"{info.context.caller.ip} {info.context.caller.user_agent}"
 
     @strawberry.field(extensions=requires(Permission.VIEW_BROADCASTS))
     def secret(self) -> str | None:
@@ -140,9 +176,40 @@ class Query:
 
 
 @strawberry.type
+class Happening:
+    log: str
+    number: int
+    padding: str
+
+    @strawberry.field
+    def told(self, info: Info) -> str:
+        executed.append(f"{self.log} {self.number}")
+        if logs[self.log].away:
+            raise Unavailable("The database is away.")
+        return info.context.asker().actor
+
+    @strawberry.field
+    def person(self, info: Info) -> str | None:
+        return str(info.context.asker().person())
+
+
+async def happenings(info: Info, log: str, after: str | None, size: int) -> AsyncGenerator[Happening, None]:
+    try:
+        async with aclosing(logs[log].after(info.context.window, int(after or logs[log].newest))) as numbers:
+            async for number in numbers:
+                yield Happening(log=log, number=number, padding="x" * size)
+    finally:
+        closed.append(log)
+
+
+@strawberry.type
 class Mutation:
     @strawberry.mutation(extensions=public())
     def rename(self, name: str) -> str:
+        return name
+
+    @strawberry.mutation(extensions=requires(Permission.VIEW_BROADCASTS))
+    def publish(self, name: str) -> str | None:
         return name
 
 
@@ -189,6 +256,27 @@ class Subscription:
                 yield "x" * 500_000
         finally:
             closed.append("flood")
+
+    @subscription(Permission.VIEW_BROADCASTS, Happening, "What happens.", by_viewer=False)
+    async def happened(
+        self, info: Info, log: str, after: After = None, size: int = 0
+    ) -> AsyncGenerator[Happening, None]:
+        return happenings(info, log, after, size)
+
+    @subscription(Permission.VIEW_BROADCASTS, Happening, "What happens to the asker.")
+    async def happened_to_me(self, info: Info, log: str, after: After = None) -> AsyncGenerator[Happening, None]:
+        return happenings(info, log, after, 0)
+
+    @strawberry.subscription(extensions=[Requires(Permission.VIEW_BROADCASTS), Shared(resumes=False, by_viewer=False)])
+    async def newest(self, log: str) -> AsyncGenerator[int, None]:
+        """The state now, and again when it has changed; ends at 3."""
+        executed.append(f"newest {log}")
+        yield logs[log].newest
+        async with aclosing(logs[log].after(Window(), logs[log].newest)) as numbers:
+            async for number in numbers:
+                yield number
+                if number == 3:
+                    return
 
     @strawberry.subscription(extensions=public())
     async def deaf(self) -> AsyncGenerator[int, None]:

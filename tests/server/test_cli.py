@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.database import transaction
-from domain import auth
+from domain import sign_ins
 from domain.principals import Caller
 from models.apps import App
 from models.contacts import Contact
@@ -53,7 +53,7 @@ async def test_create_app_makes_an_app_whose_owner_can_sign_in() -> None:
 
     assert (ended.code, ended.err) == (0, "")
     app_id = ended.out.split()[1]
-    signed_in = await auth.sign_in(Caller("10.0.0.1", ""), email="owner@umbrella.example", password=PASSWORD)
+    signed_in = await sign_ins.sign_in(Caller("10.0.0.1", ""), email="owner@umbrella.example", password=PASSWORD)
     assert str(signed_in.session.app_id) == app_id
     async with transaction() as session:
         assert await session.scalar(sa.select(App.name).where(App.id == app_id)) == "Umbrella"

@@ -6,10 +6,11 @@ import sqlalchemy as sa
 
 from core.clock import now
 from core.database import transaction
-from domain import auth
+from domain import sign_ins
 from domain.principals import Caller
 from models.broadcasts import Broadcast, BroadcastStatus, TargetType
 from models.contacts import Contact
+from models.conversations import Conversation, ConversationStatus
 from models.devices import Device, Platform
 from models.team import Membership, Role
 from server.demo_data import PASSWORD, seed
@@ -34,7 +35,7 @@ async def test_everybody_of_the_team_can_sign_in() -> None:
     demo = await seed()
 
     for email in (demo.email, "grace@example.com", "alan@example.com"):
-        signed_in = await auth.sign_in(Caller("10.0.0.2", ""), email=email, password=PASSWORD)
+        signed_in = await sign_ins.sign_in(Caller("10.0.0.2", ""), email=email, password=PASSWORD)
         assert signed_in.session.app_id == demo.app_id
 
 
@@ -53,3 +54,14 @@ async def test_no_broadcast_was_sent() -> None:
     assert sale.status == BroadcastStatus.SCHEDULED
     assert sale.scheduled_at is not None
     assert 6 <= (sale.scheduled_at - now()).days <= 7
+
+
+async def test_the_inbox_has_conversations_of_several_kinds() -> None:
+    demo = await seed()
+
+    async with transaction() as session:
+        rows = sa.select(Conversation).where(Conversation.app_id == demo.app_id).order_by(Conversation.id)
+        found = [(row.status, row.message_count, row.waiting_since is None) for row in await session.scalars(rows)]
+    kept = ConversationStatus.OPEN
+    resolved = (ConversationStatus.RESOLVED, 2, True)
+    assert found == [(kept, 1, False), (kept, 3, False), (kept, 2, True), resolved, (kept, 1, False)]

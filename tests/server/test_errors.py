@@ -5,12 +5,15 @@ import re
 import pytest
 import strawberry
 import structlog
+from graphql import GraphQLError
 
+from core.errors import Misconfigured
 from schema.context import Context
 from schema.permissions import public
 from server import correlation
 from server.graphql.build import UndeclaredPermission, build_schema
 from server.graphql.errors import CODES, present
+from server.graphql.view import refusal
 from tests.server.face import settings
 from tests.server.sample import Mutation, Query, Subscription
 
@@ -21,6 +24,19 @@ SCHEMA = build_schema(Query, Mutation, Subscription, conf=settings())
 async def shown(query, variables=None, *, hints=True):
     result = await SCHEMA.execute(query, variable_values=variables, context_value=Context(None))
     return present(result.errors or [], hints=hints)
+
+
+async def test_what_the_operator_has_to_mend_is_in_the_log_alone():
+    secret = "A secret needs the encryption key `k7`; add it to REPLYHQ_ENCRYPTION_KEYS."
+    error = GraphQLError("", original_error=Misconfigured(secret))
+    with structlog.testing.capture_logs() as logs:
+        (told,) = present([error], hints=True)
+        refused = refusal(Misconfigured(secret))
+    assert told["extensions"] == {"code": "UNAVAILABLE"}
+    assert told["message"] == refused.message
+    assert "REPLYHQ" not in told["message"]
+    assert "k7" not in told["message"]
+    assert [log["reason"] for log in logs] == [secret] * 2
 
 
 @pytest.mark.parametrize(

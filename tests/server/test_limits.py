@@ -154,7 +154,7 @@ PAGED = "query($n: Int) { items(first: $n) { nodes { id } } }"
     ("query", "variables", "cost"),
     [
         ("{ hello whoami __typename }", None, 0),
-        ('mutation { rename(name: "a") b: rename(name: "b") }', None, 20),
+        ('mutation { rename(name: "a") b: publish(name: "b") }', None, 20),
         ("{ items { nodes { id name } edges { cursor } pageInfo { hasNextPage } } }", None, 50),
         ("{ items { edges { node { id } } } }", None, 50),
         ("{ items(first: 3) { nodes { id } } }", None, 3),

@@ -10,7 +10,7 @@ from typing import Any
 from graphql import DocumentNode, FieldNode, OperationDefinitionNode, parse, print_ast, separate_operations
 
 FOLDER = Path(__file__).parents[2] / "graphql-examples"
-PAGE = FOLDER / "react-apollo" / "src" / "operations.ts"
+PAGE = FOLDER / "react-apollo"
 _CONSTANT = re.compile(r"const (\w+)(?:(?!const ).)*?`([^`]*)`", re.DOTALL)
 _INSERTED = re.compile(r"\$\{(\w+)\}")
 
@@ -82,7 +82,8 @@ def _line_above(source: str, start: int) -> str:
 
 def page_documents() -> dict[str, str]:
     """The documents of the React example by the name of their constant, with the fragments they take in."""
-    texts = dict(_CONSTANT.findall(PAGE.read_text()))
+    sources = [(PAGE / "src" / name).read_text() for name in ("operations.ts", "inboxOperations.ts")]
+    texts = dict(constant for source in sources for constant in _CONSTANT.findall(source))
     return {
         name: "".join(_INSERTED.sub("", texts[part]) for part in _parts(name, texts))
         for name, text in texts.items()

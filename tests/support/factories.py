@@ -7,19 +7,39 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from core import security
 from core.clock import now
 from core.database import transaction
 from core.ids import new_id
-from domain import apps, devices, sessions
+from domain import apps, devices, sessions, suppressions
+from domain.api_keys import control as api_keys
+from domain.api_keys.control import ApiKeyFields, NewApiKey
 from domain.broadcasts import expansion
-from domain.permissions import Permission
-from domain.principals import Caller, Principal
+from domain.permissions import SCOPES, Permission
+from domain.principals import SYSTEM, Caller, Principal
+from domain.workflows import drafts, versions
+from domain.workflows.drafts import WorkflowFields
+from models.api_keys import ApiKey, ApiKeyMode
+from models.attachments import Attachment, AttachmentKind
 from models.broadcasts import Broadcast, BroadcastStatus, TargetType
+from models.channel_accounts import ChannelAccount
+from models.channels import ChannelKind
 from models.contacts import Contact
+from models.conversations import Conversation
 from models.devices import Device, Platform
+from models.frequency_marks import FrequencyMark
+from models.invitations import Invitation
+from models.mails import Mail
+from models.opt_outs import OptOut, OptOutReason
+from models.password_resets import PasswordReset
+from models.segments import Segment
+from models.suppressions import SuppressionReason
 from models.team import AdminUser, Membership, Role
+from models.two_factors import BackupCode, TwoFactor
+from models.workflows import Workflow, WorkflowStatus
 
 PASSWORD = "correct horse battery"
+SUPPRESSED = "bounced@example.com"
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,23 @@ async def team(role: Role = Role.OWNER, app_id: UUID | None = None) -> Team:
             await session.flush()
         signed_in = await sessions.start(session, member, Caller("127.0.0.1", "tests"))
     return Team(member.app_id, member.user_id, email, signed_in.access_token)
+
+
+async def joined(member: Team, role: Role = Role.AGENT) -> UUID:
+    """A further app that the person of `member` belongs to."""
+    app_id = (await team()).app_id
+    async with transaction() as session:
+        session.add(Membership(app_id=app_id, user_id=member.user_id, role=role))
+    return app_id
+
+
+async def password_reset(member: Team) -> str:
+    """The token of a reset that the person of `member` may use."""
+    token = security.random_token()
+    async with transaction() as session:
+        hashed, end = security.token_hash(token), now() + timedelta(hours=1)
+        session.add(PasswordReset(user_id=member.user_id, token_hash=hashed, expires_at=end))
+    return token
 
 
 async def contacts(app_id: UUID, count: int, platform: Platform = Platform.IOS) -> list[UUID]:
@@ -96,25 +133,127 @@ def principal(team: Team) -> Principal:
     )
 
 
-async def broadcast(team: Team, **fields: Any) -> Broadcast:
-    """A draft to everybody."""
-    row = Broadcast(
-        id=new_id(), app_id=team.app_id, title="Hello", body="World", target_type=TargetType.ALL_USERS, **fields
-    )
+async def account(team: Team) -> dict[str, UUID]:
+    """A key, an invitation, a mail, and a second factor that is being set up; a channel account; ids by kind."""
+    key, invitation, channel, at = new_id(), new_id(), new_id(), now() + timedelta(days=7)
+    of_app, of_user = {"app_id": team.app_id}, {"user_id": team.user_id}
+    async with transaction() as session:
+        session.add_all(
+            [
+                ApiKey(id=key, name="Shop", mode="LIVE", prefix="-", secret_hash=str(key), scopes=[], **of_app),
+                Invitation(
+                    id=invitation,
+                    email=f"{invitation}@example.com",
+                    role=Role.AGENT,
+                    token_hash=security.token_hash(str(invitation)),
+                    invited_by_id=team.user_id,
+                    expires_at=at,
+                    **of_app,
+                ),
+                Mail(recipient=team.email, subject="Hello", **of_app),
+                TwoFactor(secret="-", **of_user),
+                BackupCode(slot=0, code_hash="-", **of_user),
+                PasswordReset(token_hash=str(new_id()), expires_at=at, **of_user),
+                ChannelAccount(id=channel, provider="SMTP", settings={}, credentials="-", **of_app),
+            ]
+        )
+    return {"key": key, "invitation": invitation, "channelAccount": channel}
+
+
+async def person(app_id: UUID, **fields: Any) -> Contact:
+    """A contact without a device."""
+    row = Contact(id=new_id(), app_id=app_id, **fields)
     async with transaction() as session:
         session.add(row)
     return row
 
 
-async def sending(team: Team, recipients: int) -> Broadcast:
+async def refusals(app_id: UUID, contact_id: UUID) -> None:
+    """An opt-out of a contact, a suppressed address, a mark of the frequency cap."""
+    own, at = {"app_id": app_id, "contact_id": contact_id}, now()
+    async with transaction() as session:
+        session.add(OptOut(channel=ChannelKind.EMAIL, reason=OptOutReason.MANUAL, **own))
+        key = f"f{contact_id}"
+        session.add(FrequencyMark(key=key, channel=ChannelKind.EMAIL, at=at, expires_at=at + timedelta(days=1), **own))
+        bounced = SuppressionReason.HARD_BOUNCE
+        await suppressions.suppress(session, app_id, SYSTEM, ChannelKind.EMAIL, SUPPRESSED, bounced)
+
+
+async def api_key(team: Team, *scopes: Permission, **fields: Any) -> NewApiKey:
+    """A key of an app, made by the person of `team`; with all scopes unless some are named."""
+    asked = ApiKeyFields(name="Shop", mode=ApiKeyMode.LIVE, scopes=scopes or SCOPES, expires_at=None)
+    async with transaction() as session:
+        return await api_keys.create(session, principal(team), asked | fields)
+
+
+async def conversation(app_id: UUID, contact_id: UUID, **fields: Any) -> Conversation:
+    """An open conversation, without messages."""
+    row = Conversation(**{"id": new_id(), "app_id": app_id, "contact_id": contact_id, "channel": "IN_APP"} | fields)
+    async with transaction() as session:
+        session.add(row)
+    return row
+
+
+async def attachment(team: Team, **fields: Any) -> Attachment:
+    """A picture that the person of `team` has uploaded, without an object."""
+    said = {"kind": AttachmentKind.IMAGE, "content_type": "image/png", "size": 68, "sha256": "0" * 64}
+    said |= {"file_name": "cat.png", "uploader": f"user:{team.user_id}", "stored_at": now()}
+    row = Attachment(**{"id": new_id(), "app_id": team.app_id, "storage_key": f"{team.app_id}/none"} | said | fields)
+    async with transaction() as session:
+        session.add(row)
+    return row
+
+
+async def segment(team: Team, **fields: Any) -> Segment:
+    """A segment of those on the plan "free"."""
+    condition = {"field": "plan", "operator": "eq", "value": "free"}
+    row = Segment(app_id=team.app_id, created_by_id=team.user_id, conditions=condition, **{"name": "Free"} | fields)
+    async with transaction() as session:
+        session.add(row)
+    return row
+
+
+WORKFLOW = {
+    "trigger": {"type": "event", "event_name": "user_signup"},
+    "nodes": [
+        {"id": "greet", "type": "send_message", "config": {"body": "Hello {{ contact.name }}"}},
+        {"id": "wait", "type": "wait", "config": {"duration": "3d"}},
+    ],
+    "edges": [{"from": "greet", "to": "wait"}],
+}
+"""A definition with nothing wrong."""
+
+
+async def workflow(
+    team: Team, definition: object = WORKFLOW, status: WorkflowStatus = WorkflowStatus.ACTIVE
+) -> Workflow:
+    """A workflow; with its first version when it is ACTIVE."""
+    said = WorkflowFields(name="Welcome", definition=definition)
+    async with transaction() as session:
+        row = await drafts.create(session, principal(team), said)
+        if status is WorkflowStatus.ACTIVE:
+            await versions.activate(session, principal(team), row.id)
+    return row
+
+
+async def broadcast(team: Team, **fields: Any) -> Broadcast:
+    """A draft to everybody."""
+    said = {"title": "Hello", "body": "World"} | fields
+    row = Broadcast(id=new_id(), app_id=team.app_id, target_type=TargetType.ALL_USERS, **said)
+    async with transaction() as session:
+        session.add(row)
+    return row
+
+
+async def sending(team: Team, recipients: int, **fields: Any) -> Broadcast:
     """A broadcast whose recipients are written and whose chunks wait; no worker knows of it."""
     await contacts(team.app_id, recipients)
-    return await expanded(team)
+    return await expanded(team, **fields)
 
 
-async def expanded(team: Team) -> Broadcast:
+async def expanded(team: Team, **fields: Any) -> Broadcast:
     """A broadcast to the contacts there are, with its recipients written and its chunks waiting."""
-    row = await broadcast(team, status=BroadcastStatus.SENDING, sent_at=now())
+    row = await broadcast(team, status=BroadcastStatus.SENDING, sent_at=now(), **fields)
     more = True
     while more:
         async with transaction() as session:

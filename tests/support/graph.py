@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 
 import httpx2
 import websockets
+
+from tests.support.processes import Api
 
 
 @dataclass
@@ -41,6 +44,11 @@ class Graph:
     ) -> None:
         self.graphql, self.socket, self.token = graphql, socket, token
         self._http = http or httpx2.AsyncClient(timeout=30)
+
+    @property
+    def ip(self) -> str:
+        """The address from which this asks over HTTP."""
+        return self._http.headers.get("X-Forwarded-For", "127.0.0.1")
 
     def as_(self, token: str | None) -> "Graph":
         """The same API, over the same connections, as somebody else."""
@@ -79,6 +87,17 @@ class Graph:
             ack = json.loads(await asyncio.wait_for(wire.recv(), 10))
             assert ack["type"] == "connection_ack", ack
             yield Socket(wire)
+
+
+def address() -> str:
+    """An address that no other test uses: what is limited by address begins anew."""
+    return f"10.{'.'.join(str(part) for part in secrets.token_bytes(3))}"
+
+
+def from_address(api: Api, token: str | None, ip: str) -> Graph:
+    """The API, asked over HTTP from `ip`: the tests are a trusted proxy."""
+    http = httpx2.AsyncClient(timeout=30, headers={"X-Forwarded-For": ip})
+    return Graph(api.graphql, api.socket, token, http)
 
 
 class Socket:

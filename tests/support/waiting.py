@@ -5,7 +5,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import sqlalchemy as sa
+
+from core.database import transaction
+
 T = TypeVar("T")
+# pg_stat_activity alone hides from the roles of the product what those of a login wait for.
+_WAITING = sa.text(
+    "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE NOT granted AND datname = current_database())"
+)
 
 
 async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = bool, seconds: float = 20) -> T:
@@ -17,3 +26,9 @@ async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = b
             return seen
         assert time.monotonic() < end, f"not within {seconds} s; last seen: {seen!r}"
         await asyncio.sleep(0.02)
+
+
+async def waits_for_a_lock() -> bool:
+    """Whether a transaction of this database waits for a row that another has."""
+    async with transaction() as session:
+        return bool(await session.scalar(_WAITING))

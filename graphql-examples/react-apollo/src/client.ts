@@ -6,7 +6,9 @@ import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { relayStylePagination } from "@apollo/client/utilities";
 import { OperationTypeNode } from "graphql";
 import { createClient } from "graphql-ws";
+import { tap } from "rxjs";
 import { codeOf } from "./errors";
+import { inboxPolicies } from "./inbox";
 import { distrust, freshToken, isSignedIn, keep, onChange } from "./session";
 
 async function authorization(): Promise<{ Authorization?: string }> {
@@ -36,16 +38,30 @@ const socket = createClient({
   keepAlive: 10_000,
 });
 
+// When the websocket comes back, it sends what was subscribed again, with the variables as they are then. So what a
+// subscription has told last is kept in them: what happened meanwhile follows, and nothing comes twice.
+const resume = new ApolloLink((operation, forward) =>
+  forward(operation).pipe(
+    tap(({ data }) => {
+      const [event] = Object.values(data ?? {}) as ({ cursor?: string } | null)[];
+      if (event?.cursor) operation.variables.after = event.cursor;
+    }),
+  ),
+);
+
 export const client = new ApolloClient({
   link: signOutWhenRefused.concat(
     ApolloLink.split(
       ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
-      new GraphQLWsLink(socket),
+      resume.concat(new GraphQLWsLink(socket)),
       authorize.concat(new HttpLink({ uri: "/graphql" })),
     ),
   ),
   cache: new InMemoryCache({
-    typePolicies: { Query: { fields: { broadcasts: relayStylePagination() } } },
+    typePolicies: {
+      ...inboxPolicies,
+      Query: { fields: { broadcasts: relayStylePagination(), ...inboxPolicies.Query?.fields } },
+    },
   }),
 });
 

@@ -4,6 +4,7 @@ import { CombinedGraphQLErrors } from "@apollo/client/errors";
 
 const SENTENCES: Record<string, string> = {
   FORBIDDEN: "You may not do this; ask the owner of the app.",
+  TWO_FACTOR_REQUIRED: "Your app requires a second factor; set one up first.",
   RATE_LIMITED: "Too many requests; wait a moment.",
   UNAUTHENTICATED: "Your session has ended; sign in again.",
 };

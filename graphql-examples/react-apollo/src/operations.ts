@@ -13,7 +13,7 @@ export interface Tokens {
   expiresAt: string;
 }
 
-type TokensPayload = { [name in keyof Tokens]: Tokens[name] | null } & { userErrors: UserError[] };
+export type TokensPayload = { [name in keyof Tokens]: Tokens[name] | null } & { userErrors: UserError[] };
 
 export type Status = "DRAFT" | "SCHEDULED" | "SENDING" | "PAUSED" | "SENT" | "FAILED" | "CANCELLED";
 
@@ -84,11 +84,27 @@ const BROADCAST_FIELDS = gql`
 `;
 
 export const SIGN_IN: TypedDocumentNode<
-  { signIn: TokensPayload | null },
+  { signIn: (TokensPayload & { challenge: string | null }) | null },
   { input: { email: string; password: string } }
 > = gql`
   mutation SignIn($input: SignInInput!) {
     signIn(input: $input) {
+      accessToken
+      refreshToken
+      expiresAt
+      challenge
+      userErrors { ...UserErrorFields }
+    }
+  }
+  ${USER_ERROR_FIELDS}
+`;
+
+export const CONFIRM_SIGN_IN: TypedDocumentNode<
+  { confirmSignIn: TokensPayload | null },
+  { input: { challenge: string; code: string } }
+> = gql`
+  mutation ConfirmSignIn($input: ConfirmSignInInput!) {
+    confirmSignIn(input: $input) {
       accessToken
       refreshToken
       expiresAt

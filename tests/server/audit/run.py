@@ -1,9 +1,10 @@
-"""`make audit`: the reference clients of both protocols against the face on a real port. Needs node and npm."""
+"""`make audit`: reference clients of both protocols against the face, and Apollo's. Needs node and npm."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.server.audit import inbox
 from tests.server.face import running, settings
 
 HERE = Path(__file__).parent
@@ -17,7 +18,8 @@ def main() -> int:
             ["node", "audit.mjs", f"{face.url}/graphql"],
             ["node", "wsclient.mjs", f"{face.url.replace('http', 'ws')}/graphql"],
         ]
-        return max(subprocess.run(audit, cwd=HERE, check=False).returncode for audit in audits)
+        protocols = [subprocess.run(audit, cwd=HERE, check=False).returncode for audit in audits]
+    return max(*protocols, inbox.main())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""API keys: by which programs of a team sign in."""

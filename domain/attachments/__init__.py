@@ -1,0 +1,1 @@
+"""Files that belong to messages: taken in, checked, kept, shown, attached, swept."""

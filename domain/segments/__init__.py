@@ -1,0 +1,1 @@
+"""Conditions on contacts: read, saved by name, compiled to SQL, and evaluated for one contact."""

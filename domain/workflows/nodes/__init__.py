@@ -1,0 +1,1 @@
+"""What a workflow can do: a file for each kind of node, and the table of them all."""

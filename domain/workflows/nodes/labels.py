@@ -1,0 +1,26 @@
+"""Put a label on the contact's open conversation, or take it off."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.workflows.configs import Config, Reference, said
+from domain.workflows.nodes.kind import NodeKind
+from domain.workflows.readers import reference
+
+
+@dataclass(frozen=True)
+class AddLabel(Config):
+    """Which label is put on."""
+
+    label_id: UUID = said("The label.", reference(Reference.LABEL))
+
+
+@dataclass(frozen=True)
+class RemoveLabel(Config):
+    """Which label is taken off."""
+
+    label_id: UUID = said("The label.", reference(Reference.LABEL))
+
+
+ADD = NodeKind("add_label", AddLabel, "Puts a label on the contact's open conversations.")
+REMOVE = NodeKind("remove_label", RemoveLabel, "Takes a label off the contact's open conversations.")
