@@ -16,6 +16,7 @@ from models import (
     conversations,
     devices,
     events,
+    executions,
     facts,
     frequency_marks,
     idempotency,
@@ -33,6 +34,8 @@ from models import (
     suppressions,
     team,
     two_factors,
+    workflow_signals,
+    workflow_tallies,
     workflows,
 )
 from models.base import Model
@@ -51,6 +54,7 @@ __all__ = [
     "conversations",
     "devices",
     "events",
+    "executions",
     "facts",
     "frequency_marks",
     "idempotency",
@@ -68,5 +72,7 @@ __all__ = [
     "suppressions",
     "team",
     "two_factors",
+    "workflow_signals",
+    "workflow_tallies",
     "workflows",
 ]
