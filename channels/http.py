@@ -51,6 +51,17 @@ class Answer:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked; `seconds` is for all of it."""
+
+    method: str
+    url: URL
+    body: bytes | None
+    headers: Mapping[str, str]
+    seconds: float
+
+
 class Http:
     """A client with its connections, for one event loop. Made before any loop runs, it connects in the first one."""
 
@@ -60,7 +71,13 @@ class Http:
         self._session: ClientSession | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """POST `body` as it is.
+        """POST `body` as it is. Raises as `request`."""
+        return await self.request("POST", url, body, headers)
+
+    async def request(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float = SECONDS
+    ) -> Answer:
+        """Make a request, and wait `seconds` at most for all of it.
 
         Raises:
             RefusedUrlError: this URL is never sent to.
@@ -73,13 +90,20 @@ class Http:
             raise RefusedUrlError(f"The URL {error}.") from None
         written = SimpleNamespace(any=False)
         try:
-            return await self._post(parsed, body, headers, written)
+            return await self._request(Request(method, parsed, body, headers, seconds), written)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise _failure(error, written=written.any) from error
 
-    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str], written: SimpleNamespace) -> Answer:
-        given = {**HEADERS, **headers}
-        sending = self._open().post(url, data=body, headers=given, allow_redirects=False, trace_request_ctx=written)
+    async def _request(self, asked: Request, written: SimpleNamespace) -> Answer:
+        sending = self._open().request(
+            asked.method,
+            asked.url,
+            data=asked.body,
+            headers={**HEADERS, **asked.headers},
+            allow_redirects=False,
+            timeout=ClientTimeout(total=asked.seconds, connect=CONNECT_SECONDS),
+            trace_request_ctx=written,
+        )
         async with sending as response:
             return Answer(response.status, response.headers, await _read(response))
 
@@ -88,7 +112,6 @@ class Http:
             resolver = _Resolver(self._lookup, allow_loopback=self._allow_loopback)
             self._session = ClientSession(
                 connector=TCPConnector(resolver=resolver, use_dns_cache=False, limit=0),
-                timeout=ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS),
                 cookie_jar=DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,

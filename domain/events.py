@@ -13,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.errors import IdempotencyKeyReused, Invalid, NotFound
 from core.ids import new_id
-from domain import checks, facts
+from domain import checks, facts, workflow_signals
 from domain.bulk import ONE_STATEMENT
 from domain.principals import Principal
+from domain.workflow_signals import Signal
 from models.contacts import Contact
 from models.devices import Device
 from models.events import Event
 from models.facts import FactKind
+from models.workflows import TriggerKind
 
 AT_ONCE = 1_000
 NAME_MOST = 100
@@ -184,7 +186,13 @@ async def _keep(session: AsyncSession, principal: Principal, events: Sequence[Ev
     if new:
         told: dict[str, Any] = {"count": len(new), "last": str(new[-1].id)}
         facts.record(session, principal.author, FactKind.EVENT_TRACKED, new[0], change=(None, _shown(new)), **told)
+        await workflow_signals.write(session, principal.app_id, [_signal(event) for event in new])
     return len(new)
+
+
+def _signal(event: Event) -> Signal:
+    told = {"name": event.name, "occurredAt": event.occurred_at.isoformat(), "properties": event.properties}
+    return Signal(event.contact_id, TriggerKind.EVENT, [event.name], event.id, {"event": told})
 
 
 def _shown(events: Sequence[Event]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Author:
     """Who does something, as facts and the audit log keep it.
 
     Attributes:
-        actor: `user:<id>`, `key:<id>`, `device:<id>`, `contact:<id>`, `system`, or `nobody` before a sign-in.
+        actor: `user:<id>`, `key:<id>`, `device:<id>`, `contact:<id>`, `workflow:<id>`, `system`, or `nobody` before a
+            sign-in.
         ip: where they are; empty when that is not known.
         session_id: the session they do it in, when it is a person's.
     """
@@ -48,6 +49,7 @@ class Principal:
         session_id: their UserSession.
         device_id: the Device, when it is one.
         api_key_id: the ApiKey, when it is a program with one.
+        workflow_id: the Workflow, when it is one that acts.
         expires_at: the instant at which the proof ends.
         must_enrol: whether they may do nothing but set up the second factor that the app asks for.
         caller: where they are.
@@ -60,14 +62,17 @@ class Principal:
     session_id: UUID | None = None
     device_id: UUID | None = None
     api_key_id: UUID | None = None
+    workflow_id: UUID | None = None
     must_enrol: bool = False
     caller: Caller = NOWHERE
 
     @property
     def actor(self) -> str:
-        """`user:<id>`, `key:<id>` or `device:<id>`."""
+        """`user:<id>`, `key:<id>`, `workflow:<id>` or `device:<id>`."""
         if self.user_id:
             return f"user:{self.user_id}"
+        if self.workflow_id:
+            return f"workflow:{self.workflow_id}"
         return f"key:{self.api_key_id}" if self.api_key_id else f"device:{self.device_id}"
 
     @property

@@ -10,13 +10,15 @@ import structlog
 from core.broker import wake
 from core.database import dispose, transaction
 from core.logging import configure_logging
-from domain import facts, mails, retention
+from domain import facts, mails, retention, workflow_signals
 from domain.attachments import sweeping
 from domain.audit import keeping
 from domain.broadcasts import expansion, starting, turns, variants
 from domain.conversations import control
 from domain.conversations.assignment import queueing
+from domain.executions import claiming, signals, tallies
 from jobs.broadcasts import expand_broadcast, wake_chunks
+from jobs.workflows import RUNNER
 
 log = structlog.get_logger(__name__)
 EVERY_SECONDS = 1.0
@@ -94,6 +96,23 @@ async def tend_queues() -> None:
             log.warning("queue not tended", app=str(app_id), exc_info=True)
 
 
+async def wake_workflows() -> None:
+    """Let held steps go on whose workflow is not paused any more; wake who looks at signals, or does steps, if any."""
+    async with transaction() as session:
+        await claiming.release(session)
+        is_signalled, is_due = await signals.waiting(session), await claiming.waiting(session)
+    if is_signalled:
+        await wake(workflow_signals.LISTENER)
+    elif is_due:
+        await wake(RUNNER)
+
+
+async def fold_counts() -> None:
+    """Make sums of what workflows have counted."""
+    async with transaction() as session:
+        await tallies.fold(session)
+
+
 async def keep_audit_log() -> None:
     """Make room in the audit log for the months to come, and drop those that are old."""
     async with transaction() as session:
@@ -125,6 +144,8 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     wake_mails,
     wake_snoozed,
     tend_queues,
+    wake_workflows,
+    fold_counts,
     keep_audit_log,
     purge,
     sweep_attachments,

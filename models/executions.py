@@ -165,9 +165,7 @@ class WorkflowWait(Record):
         sa.Index("ix_workflow_waits_execution_id", "execution_id"),
         sa.Index("ix_workflow_waits_step_id", "step_id"),
         sa.Index("ix_workflow_waits_app_id", "app_id"),
-        sa.Index(
-            "ix_workflow_waits_expires_at", "expires_at", postgresql_where=sa.text("step_id IS NULL")
-        ),
+        sa.Index("ix_workflow_waits_expires_at", "expires_at", postgresql_where=sa.text("step_id IS NULL")),
     )
 
     app_id: Mapped[UUID] = app_key()

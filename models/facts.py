@@ -93,7 +93,7 @@ class Fact(Record):
 
     Attributes:
         entity_id: the thing, e.g. the broadcast.
-        actor: `user:<id>`, `key:<id>`, `device:<id>`, `contact:<id>` or `system`.
+        actor: `user:<id>`, `key:<id>`, `device:<id>`, `contact:<id>`, `workflow:<id>` or `system`.
         data: small and without secrets or message bodies.
         dispatched_at: when its followers had been served, NULL until then; when it was made, if its kind has none.
     """

@@ -23,7 +23,7 @@ class AuditEntry:
 
     id: strawberry.ID = plain("UUID.")
     action: str = plain("What was done: noun, dot, past tense, e.g. broadcast.updated.")
-    actor: str = plain("By whom: user:<id>, key:<id>, device:<id>, contact:<id>, system, or nobody.")
+    actor: str = plain("By whom: user:<id>, key:<id>, device:<id>, contact:<id>, workflow:<id>, system, or nobody.")
     entity: str = plain("What kind of thing it was done to, e.g. Broadcast.")
     entity_id: strawberry.ID | None = plain("Which one; null when it was many, or none that there is.")
     before: JSON | None = plain("What changed, as it was: secrets and personal data masked, long texts cut.")

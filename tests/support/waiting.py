@@ -17,7 +17,7 @@ _WAITING = sa.text(
 )
 
 
-async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = bool, seconds: float = 20) -> T:
+async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = bool, seconds: float = 60) -> T:
     """Look until what is seen holds; fail with the last sight when it does not within `seconds`."""
     end = time.monotonic() + seconds
     while True:

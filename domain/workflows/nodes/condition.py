@@ -95,7 +95,8 @@ async def _tried(config: Condition, scene: Scene) -> Outcome:
     holds = scene.compares(asked.comparison) if isinstance(asked, OfRun) else await scene.holds(asked)
     if holds is None:
         return Outcome(scene.at, "What it asks of is not known before a real run; it is taken not to hold.", FALSE)
-    return Outcome(scene.at, "It holds." if holds else "It does not hold.", TRUE if holds else FALSE)
+    reason = "It holds." if holds else "It does not hold."
+    return Outcome(scene.at, reason, TRUE if holds else FALSE, {"result": holds})
 
 
 KIND = NodeKind(

@@ -1,8 +1,9 @@
 """What a kind of node is."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from domain.workflows.configs import Config
 
 NEXT = "next"
 """The way of plain edges."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Scene(Protocol):
@@ -40,11 +42,12 @@ class Scene(Protocol):
 
 
 class Outcome(NamedTuple):
-    """What would come of a node: when it is left, by which branch (None: plain edges), and why."""
+    """What would come of a node: when it is left, by which branch (None: plain edges), why, and with which outputs."""
 
     at: datetime
     reason: str
     branch: str | None = None
+    output: Mapping[str, Any] = NOTHING
 
 
 async def _goes_on(_config: Any, scene: Scene) -> Outcome:
@@ -67,6 +70,8 @@ class NodeKind:
         may_branch: branches that it may have besides.
         plain: whether plain edges may leave it.
         tried: what would come of it, without doing anything.
+        acts: what it does, as `nodes.acts` has it; None when what comes of it in a dry run is all there is to it.
+        locks_contact: whether it must be alone with the contact: no event comes in meanwhile.
         outputs: what later nodes may say of it: `{{ steps.<id>.output.<name> }}`; a name with `.*` is an object.
     """
 
@@ -78,3 +83,5 @@ class NodeKind:
     plain: bool = True
     outputs: tuple[str, ...] = ()
     tried: Callable[[Any, Scene], Awaitable[Outcome]] = _goes_on
+    acts: Callable[[Any, Any], Awaitable[Any]] | None = None
+    locks_contact: bool = False

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain import labels
 from domain.workflows.configs import Config, Reference, said
+from domain.workflows.nodes.acts import Act, Done
 from domain.workflows.nodes.kind import NodeKind
 from domain.workflows.readers import reference
 
@@ -22,5 +24,17 @@ class RemoveLabel(Config):
     label_id: UUID = said("The label.", reference(Reference.LABEL))
 
 
-ADD = NodeKind("add_label", AddLabel, "Puts a label on the contact's open conversations.")
-REMOVE = NodeKind("remove_label", RemoveLabel, "Takes a label off the contact's open conversations.")
+async def _add(config: AddLabel, act: Act) -> Done:
+    for id_ in await act.open_conversations():
+        await labels.put_on(act.session, act.principal, id_, config.label_id)
+    return Done()
+
+
+async def _remove(config: RemoveLabel, act: Act) -> Done:
+    for id_ in await act.open_conversations():
+        await labels.take_off(act.session, act.principal, id_, config.label_id)
+    return Done()
+
+
+ADD = NodeKind("add_label", AddLabel, "Puts a label on the contact's open conversations.", acts=_add)
+REMOVE = NodeKind("remove_label", RemoveLabel, "Takes a label off the contact's open conversations.", acts=_remove)

@@ -46,7 +46,8 @@ def _branches(config: RandomSplit) -> tuple[str, ...]:
 
 async def _tried(config: RandomSplit, scene: Scene) -> Outcome:
     name = config.chosen(scene.contact_id, scene.salt)
-    return Outcome(scene.at, f"Chance, which is the same each time for a contact, has drawn {name}.", name)
+    reason = f"Chance, which is the same each time for a contact, has drawn {name}."
+    return Outcome(scene.at, reason, name, {"variant": name})
 
 
 KIND = NodeKind(

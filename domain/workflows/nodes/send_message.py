@@ -5,6 +5,7 @@ from typing import Any
 
 from core.errors import Invalid
 from domain.workflows.configs import Config, said
+from domain.workflows.nodes.acts import Act, Calls, Message
 from domain.workflows.nodes.kind import NodeKind
 from domain.workflows.readers import JSON, choice, template
 from models.channels import ChannelKind
@@ -25,10 +26,16 @@ class SendMessage(Config):
             raise Invalid(f"{at}.title is missing: an e-mail needs a subject.", field=f"{at}.title")
 
 
+async def _acts(config: SendMessage, act: Act) -> Calls:
+    title = act.render(config.title) if config.title else ""
+    return Calls(Message(config.channel, title, act.render(config.body), act.filled(config.data)))
+
+
 KIND = NodeKind(
     "send_message",
     SendMessage,
     "Sends the contact a message; by the branch `failed`, if there is one, when it cannot be sent.",
     may_branch=("failed",),
     outputs=("messageId", "status"),
+    acts=_acts,
 )

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from domain.events import NAME_MOST
+from domain import events
+from domain.events import NAME_MOST, EventFields
 from domain.workflows.configs import Config, said
+from domain.workflows.nodes.acts import Act, Done
 from domain.workflows.nodes.kind import NodeKind
 from domain.workflows.readers import JSON, text
 
@@ -17,4 +19,17 @@ class TrackEvent(Config):
     properties: dict[str, Any] | None = said("Its properties; texts may hold variables.", JSON, None)
 
 
-KIND = NodeKind("track_event", TrackEvent, "Tracks an event of the contact.", outputs=("eventId",))
+async def _acts(config: TrackEvent, act: Act) -> Done:
+    told = EventFields(
+        contact_id=act.contact_id,
+        user_id=None,
+        name=config.event_name,
+        properties=act.filled(config.properties),
+        occurred_at=act.at,
+        key=f"step:{act.step.id}",
+    )
+    event = await events.track(act.session, act.principal, told)
+    return Done(output={"eventId": str(event.id)})
+
+
+KIND = NodeKind("track_event", TrackEvent, "Tracks an event of the contact.", outputs=("eventId",), acts=_acts)

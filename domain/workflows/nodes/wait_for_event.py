@@ -6,6 +6,7 @@ from domain.events import NAME_MOST
 from domain.segments.conditions import Field
 from domain.segments.times import Duration
 from domain.workflows.configs import Config, said
+from domain.workflows.nodes.acts import Act, Awaited, Done, Waits
 from domain.workflows.nodes.kind import NodeKind, Outcome, Scene
 from domain.workflows.readers import COMPARISONS, DURATION, text
 
@@ -30,6 +31,13 @@ async def _tried(config: WaitForEvent, scene: Scene) -> Outcome:
     return Outcome(scene.at + config.timeout.delta, reason, TIMEOUT)
 
 
+async def _acts(config: WaitForEvent, act: Act) -> Done | Waits:
+    awaited = Awaited(config.event_name, config.properties or ())
+    if (found := await act.happened(awaited)) is not None:
+        return Done(RECEIVED, found)
+    return Waits(act.at + config.timeout.delta, TIMEOUT, event=awaited)
+
+
 KIND = NodeKind(
     "wait_for_event",
     WaitForEvent,
@@ -38,4 +46,6 @@ KIND = NodeKind(
     plain=False,
     outputs=("properties.*", "occurredAt"),
     tried=_tried,
+    acts=_acts,
+    locks_contact=True,
 )

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from domain.workflows.configs import Config, said
+from domain.workflows.nodes.acts import Act, Calls, Request
 from domain.workflows.nodes.kind import NodeKind
 from domain.workflows.readers import HEADERS, JSON, URL, choice, integer
 
@@ -33,10 +36,25 @@ class Webhook(Config):
     retries: int = said("How often to try again after a failure: 0 to 10; 3, when left out.", integer(0, 10), 3)
 
 
+async def _acts(config: Webhook, act: Act) -> Calls:
+    """What variables stand for is one part of a path or a query, whatever it is made of."""
+    return Calls(
+        Request(
+            config.method.value,
+            act.render(config.url, partial(quote, safe="")),
+            act.filled(config.headers or {}),
+            act.filled(config.body),
+            config.timeout_seconds,
+            config.retries,
+        )
+    )
+
+
 KIND = NodeKind(
     "webhook",
     Webhook,
     "Calls a server; by the branch `failed`, if there is one, when it does not answer well.",
     may_branch=("failed",),
     outputs=("status", "body", "body.*"),
+    acts=_acts,
 )
