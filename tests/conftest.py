@@ -1,6 +1,7 @@
 """One PostgreSQL and one Valkey for the whole run; each parallel worker has a database, copied from a migrated one."""
 
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from channels.http import Http
 from core.config import config
 from core.embedded import EmbeddedServers
 from server.migrate import upgrade
@@ -20,6 +22,7 @@ from tests.support.graph import Graph, address, from_address
 from tests.support.processes import Api, Process
 from tests.support.processes import clock as clock_process
 from tests.support.processes import worker as worker_process
+from tests.support.receiver import Receiver, receiving
 
 # Machines are noisy: how long an example takes says nothing.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -144,3 +147,17 @@ async def graph(api: Api, team: Team) -> AsyncIterator[Graph]:
     client = from_address(api, team.token, address())
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def receiver(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Receiver]:
+    """A server on this machine, which requests may go to."""
+    monkeypatch.setenv("REPLYHQ_OUTBOUND_ALLOW_LOOPBACK", "true")
+    config.cache_clear()
+    client = Http(allow_loopback=True)
+    monkeypatch.setattr("jobs.workflows.http", lambda: client)
+    async with receiving(random.Random(0)) as made:
+        yield made
+    await client.close()
+    monkeypatch.undo()
+    config.cache_clear()

@@ -1,7 +1,5 @@
 """Calls of workflows to the outside: servers and channels, what their answers mean, and what a crash leaves. E5, E6."""
 
-import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +10,6 @@ import time_machine
 
 from channels.http import Http
 from core.clock import now
-from core.config import config
 from core.database import transaction
 from domain import opt_outs
 from domain.executions import claiming, stepping
@@ -37,24 +34,10 @@ from tests.support.executions import (
     work,
 )
 from tests.support.factories import Team
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver
 from tests.support.workflows import node, of
 
 TAG = node("tag", "add_tag", tag="well")
-
-
-@pytest.fixture
-async def receiver(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Receiver]:
-    """A server on this machine, which requests may go to."""
-    monkeypatch.setenv("REPLYHQ_OUTBOUND_ALLOW_LOOPBACK", "true")
-    config.cache_clear()
-    client = Http(allow_loopback=True)
-    monkeypatch.setattr(jobs, "http", lambda: client)
-    async with receiving(random.Random(0)) as made:
-        yield made
-    await client.close()
-    monkeypatch.undo()
-    config.cache_clear()
 
 
 async def the_step(workflow: Workflow, node_id: str) -> WorkflowStep:
