@@ -13,7 +13,7 @@ from core.database import transaction
 from models.devices import Device
 from models.workflows import Workflow
 from tests.support import factories
-from tests.support.executions import active, executions, step_rows, steps, work
+from tests.support.executions import active, executions, happens, step_rows, steps, work
 from tests.support.factories import Team
 from tests.support.graph import Graph
 from tests.support.receiver import Receiver
@@ -87,7 +87,7 @@ async def test_onboarding_and_upsell(graph: Graph, team: Team, receiver: Receive
         await tells(graph, contact_id, "used", 5)
         clock.shift(3 * DAY)
         await work()
-        await tells(graph, contact_id, "upgraded")
+        await happens(team, contact_id, "upgraded")
     assert [one[0] for one in await steps(workflow)] == ["node_1", "node_2", "node_4", "node_5"]
     assert list(receiver.bodies.values()) == [{"user_id": "user-0", "event": "workflow_completed"}]
     (ended,) = await executions(workflow)
