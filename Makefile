@@ -37,7 +37,7 @@ faults: $(VENV)/.installed-dev ## Run the long tests: faults and load
 audit: $(VENV)/.installed-dev ## Audit the GraphQL face over HTTP and websocket (needs node and npm)
 	@$(BIN)/python -m tests.server.audit.run
 
-bench: $(VENV)/.installed-dev ## Print ratios: sending, sign-in, proof, rate limits, pushes, segments, inbox, numbers, live events
+bench: $(VENV)/.installed-dev ## Print ratios: sending, sign-in, proof, rate limits, pushes, segments, inbox, numbers, workflows, live events
 	@$(BIN)/python -m benchmarks.send
 	@$(BIN)/python -m benchmarks.sign_in
 	@$(BIN)/python -m benchmarks.auth
@@ -46,6 +46,7 @@ bench: $(VENV)/.installed-dev ## Print ratios: sending, sign-in, proof, rate lim
 	@$(BIN)/python -m benchmarks.segments
 	@$(BIN)/python -m benchmarks.inbox
 	@$(BIN)/python -m benchmarks.analytics 1000000
+	@$(BIN)/python -m benchmarks.workflows
 	@$(BIN)/python -m benchmarks.streams
 	@$(BIN)/python -m benchmarks.fanout
 
