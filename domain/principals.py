@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from core.errors import Forbidden
+from domain.features import Feature
 from domain.permissions import Permission
 
 
@@ -50,6 +51,7 @@ class Principal:
         api_key_id: the ApiKey, when it is a program with one.
         expires_at: the instant at which the proof ends.
         must_enrol: whether they may do nothing but set up the second factor that the app asks for.
+        switched_off: the features that are off in the app. Of a device that is not known: it has none of them.
         caller: where they are.
     """
 
@@ -61,6 +63,7 @@ class Principal:
     device_id: UUID | None = None
     api_key_id: UUID | None = None
     must_enrol: bool = False
+    switched_off: frozenset[Feature] = frozenset()
     caller: Caller = NOWHERE
 
     @property
