@@ -90,10 +90,8 @@ async def test_hours_and_holidays_are_replaced_each_by_itself(graph: Graph) -> N
             "intervals": [{"opens": "13:00", "closes": "17:30"}, {"opens": "09:00", "closes": "12:00"}],
         },
     ]
-    holidays = [
-        {"day": "2026-12-25", "name": "Christmas"},
-        {"day": "2026-12-24", "name": "Eve", "intervals": NINE_TO_FIVE},
-    ]
+    eve = {"day": "2026-12-24", "name": "Eve", "intervals": NINE_TO_FIVE}
+    holidays = [{"day": "2026-12-25", "name": "Christmas"}, eve]
     hours = (await change(graph, timeZone="Europe/Berlin", businessHours={"weekly": weekly}))["businessHours"]
     days = {one["weekday"]: one["intervals"] for one in hours["weekly"]}
     closed = ("WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
