@@ -120,8 +120,7 @@ async def test_it_says_whether_it_is_open_and_when_next(graph: Graph) -> None:
     assert await at("2026-03-02T14:00:00Z") == (True, "2026-03-02T14:00:00.000Z")
     # clocks were put forward in between
     assert await at("2026-03-02T22:00:00Z") == (False, "2026-03-09T13:00:00.000Z")
-    answer = await graph.ask(OPEN, at="9999-12-31T23:59:59Z")
-    assert answer.codes == ["BAD_USER_INPUT", "BAD_USER_INPUT"]
+    assert (await graph.ask(OPEN, at="9999-12-31T23:59:59Z")).codes == ["BAD_USER_INPUT"]
     await change(graph, businessHours={"weekly": None})
     assert (await at(None))[0] is True
 

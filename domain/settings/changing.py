@@ -23,6 +23,14 @@ LOCKED_OUT = (
 )
 
 
+class Outdated(Conflict):
+    """Somebody else has changed the settings since. `found` has them as they are."""
+
+    def __init__(self, row: App) -> None:
+        super().__init__("Somebody else has changed the settings; read them again.", field="expectedVersion")
+        self.found = {"settings": row}
+
+
 class SettingsFields(TypedDict, total=False):
     """What changes of the settings; a key that is absent is left as it is.
 
@@ -52,14 +60,14 @@ async def update(
         expected_version: of the settings as the asker has them; any, when None.
 
     Raises:
-        Conflict: somebody else has changed them since; the second factor is switched off but required.
+        Outdated: somebody else has changed them since.
+        Conflict: the second factor is to be switched off where it is required.
         Invalid: a field breaks its rule.
     """
     row = await standing.get(session, principal.app_id, lock=True)
     if expected_version not in {None, row.version}:
-        conflict = Conflict("Somebody else has changed the settings; read them again.", field="expectedVersion")
-        conflict.found = {"settings": row}
-        raise conflict
+        session.expunge(row)
+        raise Outdated(row)
     _fill(row, fields)
     if session.is_modified(row):
         if "features" in fields:
