@@ -110,7 +110,7 @@ class IdempotencyKeyReused(DomainError):
 
 
 class FeatureDisabled(DomainError):
-    """Switched off by configuration."""
+    """Switched off by configuration, or by a feature flag of the app."""
 
     code = ErrorCode.FEATURE_DISABLED
 

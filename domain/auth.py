@@ -13,6 +13,7 @@ from core.database import transaction
 from core.errors import Unauthenticated
 from domain import devices, proofs, sessions
 from domain.api_keys import proof as api_keys
+from domain.features import Feature, switched_off
 from domain.permissions import DEVICE_PERMISSIONS, ENROLLING_PERMISSIONS, ROLE_PERMISSIONS
 from domain.principals import Principal
 from domain.two_factors.standing import requires
@@ -77,31 +78,36 @@ async def _person(session_id: UUID, expires_at: datetime) -> tuple[Principal, Us
         user_id=proven.session.user_id,
         session_id=proven.session.id,
         must_enrol=proven.must_enrol,
+        switched_off=proven.switched_off,
     )
     return principal, proven.session
 
 
 @dataclass(frozen=True)
 class _Person:
-    """A live session, the role of its person, and whether that asks for a second factor which they have not."""
+    """A live session, the role of its person, and whether that asks for a second factor which they have not.
+
+    And what is switched off in their app.
+    """
 
     session: UserSession
     role: Role
     must_enrol: bool
+    switched_off: frozenset[Feature]
 
 
 async def _live_people(session_ids: list[UUID]) -> list[_Person | None]:
     """Each session that is alive. One that began without the second factor which its person has by now is not."""
     same_person = sa.and_(Membership.app_id == UserSession.app_id, Membership.user_id == UserSession.user_id)
     has_factor = sa.and_(TwoFactor.user_id == UserSession.user_id, TwoFactor.confirmed_at.is_not(None))
-    told = sa.select(UserSession, Membership.role, App.requires_two_factor, TwoFactor.confirmed_at)
+    told = sa.select(UserSession, Membership.role, TwoFactor.confirmed_at, App.requires_two_factor, App.features)
     told = told.join(Membership, same_person).join(App, App.id == UserSession.app_id).outerjoin(TwoFactor, has_factor)
     proven = sa.or_(TwoFactor.confirmed_at.is_(None), UserSession.second_factor_at.is_not(None))
     async with transaction(across_apps=True) as session:
         rows = await session.execute(told.where(UserSession.id.in_(session_ids), sessions.live(now()), proven))
         found = {
-            row.id: _Person(row, role, must_enrol=not confirmed and requires(required, role))
-            for row, role, required, confirmed in rows
+            row.id: _Person(row, role, not confirmed and requires(required, role), switched_off(features))
+            for row, role, confirmed, required, features in rows
         }
     return [found.get(id_) for id_ in session_ids]
 

@@ -13,6 +13,7 @@ _POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MAILBOX = re.compile(rf"{_ATOM}(\.{_ATOM})*@[a-z0-9-]+(\.[a-z0-9-]+)+")
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")  # in written JSON: the escape itself, not a backslash and a u
@@ -86,6 +87,17 @@ def country(value: str | None, field: str) -> str | None:
     if code and code not in phonenumbers.SUPPORTED_REGIONS:
         raise Invalid(f"{field} is not a country code of two letters, like DE.", field=field)
     return code or None
+
+
+def colour(value: str, field: str) -> str:
+    """A colour as `#RRGGBB`, upper-cased.
+
+    Raises:
+        Invalid: it is written otherwise.
+    """
+    if not _COLOUR.fullmatch(value):
+        raise Invalid(f"{field} must be written as #RRGGBB, like #DC2626.", field=field)
+    return value.upper()
 
 
 def locale(value: str | None, field: str) -> str | None:

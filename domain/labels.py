@@ -1,6 +1,5 @@
 """Labels: made by the team, put on conversations and taken off."""
 
-import re
 from collections.abc import Sequence
 from typing import TypedDict
 from uuid import UUID
@@ -10,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Conflict, Invalid
+from core.errors import Conflict
 from core.ids import new_id
 from domain import checks, facts, idempotency
 from domain.conversations import standing
@@ -26,7 +25,6 @@ LABELS_MOST = 500
 ON_ONE_MOST = 20
 COUNTED_MOST = 1_000
 """Open conversations of a label are counted up to here: 1000 says that there are 1,000 or more."""
-_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 class LabelFields(TypedDict, total=False):
@@ -94,13 +92,7 @@ def _fill(row: Label, fields: LabelFields) -> None:
     if "name" in fields:
         row.name = checks.text(fields["name"], "name", most=NAME_MOST)
     if "colour" in fields:
-        row.colour = _colour(fields["colour"])
-
-
-def _colour(value: str) -> str:
-    if not _COLOUR.fullmatch(value):
-        raise Invalid("colour must be written as #RRGGBB, like #DC2626.", field="colour")
-    return value.upper()
+        row.colour = checks.colour(fields["colour"], "colour")
 
 
 async def _flush(session: AsyncSession) -> None:

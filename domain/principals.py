@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from core.errors import Forbidden
+from domain.features import Feature
 from domain.permissions import Permission
 
 
@@ -52,6 +53,7 @@ class Principal:
         workflow_id: the Workflow, when it is one that acts.
         expires_at: the instant at which the proof ends.
         must_enrol: whether they may do nothing but set up the second factor that the app asks for.
+        switched_off: the features that are off in the app. Of a device that is not known: it has none of them.
         caller: where they are.
     """
 
@@ -64,6 +66,7 @@ class Principal:
     api_key_id: UUID | None = None
     workflow_id: UUID | None = None
     must_enrol: bool = False
+    switched_off: frozenset[Feature] = frozenset()
     caller: Caller = NOWHERE
 
     @property

@@ -23,12 +23,11 @@ from core import ratelimit
 from core.batcher import Batcher
 from core.config import config
 from core.database import transaction
-from core.errors import Invalid, NotFound, RateLimited, Unavailable
+from core.errors import Invalid, RateLimited, Unavailable
 from core.ratelimit import Limit, Spent, neighbourhood
-from domain import facts
 from domain.principals import Principal
+from domain.settings import standing
 from models.apps import App
-from models.facts import FactKind
 
 MINUTE, HOUR = 60.0, 3600.0
 MOST = 100_000
@@ -94,13 +93,10 @@ async def update(session: AsyncSession, principal: Principal, numbers: Mapping[s
     """
     for name, number in numbers.items():
         _check(name, number)
-    found = sa.select(App).where(App.id == principal.app_id).with_for_update(key_share=True)
-    app = await session.scalar(found)
-    if app is None:
-        raise NotFound("There is no such app.")
+    app = await standing.get(session, principal.app_id, lock=True)
     changed = {**app.rate_limits, **numbers}
     app.rate_limits = {name: number for name, number in changed.items() if number is not None}
-    facts.record(session, principal.author, FactKind.APP_UPDATED, app)
+    standing.tell(session, principal.author, app)
     return app
 
 

@@ -3,14 +3,13 @@
 from datetime import time
 from typing import TypedDict
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Invalid, NotFound
-from domain import facts, timing
+from core.errors import Invalid
+from domain import timing
 from domain.principals import Principal
+from domain.settings import standing
 from models.apps import App
-from models.facts import FactKind
 
 COUNT_MOST = 100
 HOURS_MOST = 30 * 24
@@ -33,14 +32,12 @@ async def update(session: AsyncSession, principal: Principal, limits: SendingLim
     Raises:
         Invalid: there is no such zone, a number is out of its range, or one of a pair is there without the other.
     """
-    app = await session.scalar(sa.select(App).where(App.id == principal.app_id).with_for_update(key_share=True))
-    if app is None:
-        raise NotFound("There is no such app.")
+    app = await standing.get(session, principal.app_id, lock=True)
     for name, value in _clean(limits).items():
         setattr(app, name, value)
     for pair in PAIRS:
         _refuse_half(app, *pair)
-    facts.record(session, principal.author, FactKind.APP_UPDATED, app)
+    standing.tell(session, principal.author, app)
     await session.flush()
     return app
 

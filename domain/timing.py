@@ -7,6 +7,7 @@ falls back to another.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, floor
@@ -22,6 +23,21 @@ CRON_FIELDS = 5
 APART_MINUTES = 5
 _DAY = timedelta(days=1)
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Weekday(StrEnum):
+    """A day of the week, in the order of `date.weekday`."""
+
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+
+WEEK = tuple(Weekday)
 
 
 def zone(name: str, field: str) -> str:
@@ -65,6 +81,18 @@ def local_instant(wall: datetime, zone: str | None, fallback: str) -> datetime:
         return first
     # In a gap the offset from before leads behind it, the one from after leads before it.
     return _transition(wall.replace(tzinfo=there, fold=1).astimezone(UTC), first, there)
+
+
+def onward(at: datetime, by: timedelta, there: ZoneInfo) -> datetime:
+    """The instant after `at` by `by`, or when clocks `there` are changed, if they are before: look anew then.
+
+    Args:
+        at: in UTC.
+        by: more than nothing, and so little that clocks are not changed twice meanwhile.
+        there: whose clocks.
+    """
+    then = at + by
+    return then if _offset(at, there) == _offset(then, there) else _transition(at, then, there)
 
 
 def _transition(low: datetime, high: datetime, there: ZoneInfo) -> datetime:
@@ -112,15 +140,13 @@ class QuietHours:
         """
         there, at = _zone_of(zone, fallback), instant.astimezone(UTC)
         while self.hold(at.astimezone(there).time()):
-            at = self._onward(at, there)
+            at = onward(at, self._left(at.astimezone(there)), there)
         return at
 
-    def _onward(self, at: datetime, there: ZoneInfo) -> datetime:
-        """The end of the quiet time around `at`, or when clocks are changed, if they are before."""
-        wall = at.astimezone(there).replace(tzinfo=None)
-        end = datetime.combine(wall.date(), self.end)
-        ends = at + (end - wall) % _DAY
-        return ends if _offset(at, there) == _offset(ends, there) else _transition(at, ends, there)
+    def _left(self, local: datetime) -> timedelta:
+        """Until clocks show the end of the quiet time around `local`."""
+        wall = local.replace(tzinfo=None)
+        return (datetime.combine(wall.date(), self.end) - wall) % _DAY
 
 
 def cron(expression: str, field: str) -> str:

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.assignment import AssignmentMode
 from models.base import Record
 
+PRIMARY_COLOUR = "#DC2626"
+
 
 class App(Record):
     """A tenant: one product whose users a team talks to.
@@ -23,6 +25,12 @@ class App(Record):
         assignment_mode: how conversations come to the people of the team.
         agent_capacity: how many open conversations somebody is given at most, unless they have a number of their own.
         requeue_after_minutes: after how long without their assignee customers who wait are queued anew; None: never.
+        logo_url: where its logo lies, by https.
+        primary_colour: `#RRGGBB`.
+        email_on_new_message, email_on_new_conversation: what the team is told by e-mail, unless one says otherwise.
+        business_hours: `weekly` and `holidays`, as `domain.settings.hours` reads them; without `weekly` always open.
+        features: what it has said of feature flags, by their names; see `domain.features`.
+        version: grows whenever any of all these changes.
     """
 
     __tablename__ = "apps"
@@ -41,3 +49,10 @@ class App(Record):
     )
     agent_capacity: Mapped[int] = mapped_column(default=20, server_default="20")
     requeue_after_minutes: Mapped[int | None] = mapped_column(default=10, server_default="10")
+    logo_url: Mapped[str | None]
+    primary_colour: Mapped[str] = mapped_column(default=PRIMARY_COLOUR, server_default=PRIMARY_COLOUR)
+    email_on_new_message: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    email_on_new_conversation: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    business_hours: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    features: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")

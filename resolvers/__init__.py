@@ -23,6 +23,7 @@ from resolvers import (
     rate_limits,
     segments,
     sending_limits,
+    settings,
     suppressions,
     team,
     two_factors,
@@ -40,6 +41,7 @@ class Query(
     auth.Query,
     viewer.Query,
     two_factors.Query,
+    settings.Query,
     team.Query,
     api_keys.Query,
     audit.Query,
@@ -66,6 +68,7 @@ class Mutation(
     two_factors.Mutation,
     team.Mutation,
     api_keys.Mutation,
+    settings.Mutation,
     rate_limits.Mutation,
     sending_limits.Mutation,
     channel_accounts.Mutation,
@@ -94,5 +97,6 @@ class Subscription(
     live_conversations.Subscription,
     typists.Subscription,
     presence.Subscription,
+    settings.Subscription,
 ):
     """Watch."""

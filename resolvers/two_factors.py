@@ -3,6 +3,7 @@
 import strawberry
 
 from core.database import transaction
+from domain.features import Feature
 from domain.permissions import Permission
 from domain.two_factors import control, standing
 from domain.two_factors.control import Codes, Confirmed, SetUp
@@ -24,6 +25,8 @@ from schema.two_factors import (
     UpdateAppSecurityInput,
     UpdateAppSecurityPayload,
 )
+
+FEATURE = Feature.TWO_FACTOR_AUTH
 
 
 @strawberry.type
@@ -49,6 +52,7 @@ class Mutation:
         Permission.OWN_ACCOUNT,
         SetUpTwoFactorPayload,
         "Begin to set up a second factor: a secret for an authenticator app. It counts after confirmTwoFactor.",
+        feature=FEATURE,
     )
     async def set_up_two_factor(self, info: Info, input: SetUpTwoFactorInput) -> SetUp:
         """Make a secret."""
@@ -58,6 +62,7 @@ class Mutation:
         Permission.OWN_ACCOUNT,
         ConfirmTwoFactorPayload,
         "Let the second factor count. All your sessions end; go on with the tokens that come back.",
+        feature=FEATURE,
     )
     async def confirm_two_factor(self, info: Info, input: ConfirmTwoFactorInput) -> Confirmed:
         """Take the first code."""
@@ -81,6 +86,7 @@ class Mutation:
         Permission.MANAGE_SETTINGS,
         UpdateAppSecurityPayload,
         "Say whether owners and admins of the app must have a second factor. Who asks for it must have one.",
+        feature=FEATURE,
     )
     async def update_app_security(self, info: Info, input: UpdateAppSecurityInput) -> AppRow:
         """Change the app's rule."""

@@ -9,6 +9,7 @@ from strawberry.scalars import JSON
 from core.clock import now
 from core.database import transaction
 from core.ids import parse_id
+from domain.features import Feature
 from domain.pages import Page, PageRequest
 from domain.permissions import Permission
 from domain.workflows import checking, diffing, drafts, dry_run, versions
@@ -45,6 +46,7 @@ from schema.workflows.types import (
     validation_of,
 )
 
+BUILDER = Feature.WORKFLOW_BUILDER
 VIEW, EDIT = Permission.VIEW_WORKFLOWS, Permission.EDIT_WORKFLOWS
 Id = Annotated[strawberry.ID, strawberry.argument(description="The workflow.")]
 Number = Annotated[int | None, strawberry.argument(description="The number of a version; the draft, when left out.")]
@@ -196,7 +198,7 @@ class Query:
 class Mutation:
     """Draw workflows, publish them, let contacts in."""
 
-    @mutation(EDIT, WorkflowPayload, "Make a draft.")
+    @mutation(EDIT, WorkflowPayload, "Make a draft.", feature=BUILDER)
     async def create_workflow(self, info: Info, input: CreateWorkflowInput) -> WorkflowRow:
         """Create."""
         fields = WorkflowFields(name=input.name, description=input.description)
@@ -205,7 +207,12 @@ class Mutation:
         async with transaction() as session:
             return await drafts.create(session, info.context.asker(), fields, input.idempotency_key)
 
-    @mutation(EDIT, WorkflowPayload, "Change the draft. What is published stays; publish to bring the changes in.")
+    @mutation(
+        EDIT,
+        WorkflowPayload,
+        "Change the draft. What is published stays; publish to bring the changes in.",
+        feature=BUILDER,
+    )
     async def update_workflow(self, info: Info, input: UpdateWorkflowInput) -> WorkflowRow:
         """Change."""
         id_, expected = parse_id(input.id), input.expected_version
@@ -218,13 +225,18 @@ class Mutation:
         async with transaction() as session:
             return (await drafts.delete(session, info.context.asker(), parse_id(input.id))).id
 
-    @mutation(EDIT, WorkflowVersionPayload, "Make a version of the draft. Contacts come in by it from now on.")
+    @mutation(
+        EDIT,
+        WorkflowVersionPayload,
+        "Make a version of the draft. Contacts come in by it from now on.",
+        feature=BUILDER,
+    )
     async def publish_workflow(self, info: Info, input: WorkflowInput) -> Published:
         """Publish."""
         async with transaction() as session:
             return await versions.publish(session, info.context.asker(), parse_id(input.id))
 
-    @mutation(EDIT, WorkflowVersionPayload, "Let contacts in, by the newest version or another.")
+    @mutation(EDIT, WorkflowVersionPayload, "Let contacts in, by the newest version or another.", feature=BUILDER)
     async def activate_workflow(self, info: Info, input: ActivateWorkflowInput) -> Published:
         """Activate."""
         async with transaction() as session:
@@ -242,14 +254,17 @@ class Mutation:
         async with transaction() as session:
             return await versions.archive(session, info.context.asker(), parse_id(input.id))
 
-    @mutation(EDIT, WorkflowPayload, "Make a new draft that does what the draft of another does.")
+    @mutation(EDIT, WorkflowPayload, "Make a new draft that does what the draft of another does.", feature=BUILDER)
     async def duplicate_workflow(self, info: Info, input: DuplicateWorkflowInput) -> WorkflowRow:
         """Copy."""
         async with transaction() as session:
             return await drafts.duplicate(session, info.context.asker(), parse_id(input.id), input.name)
 
     @mutation(
-        EDIT, WorkflowPayload, "Make a draft from an exported workflow; validateWorkflow tells what it lacks here."
+        EDIT,
+        WorkflowPayload,
+        "Make a draft from an exported workflow; validateWorkflow tells what it lacks here.",
+        feature=BUILDER,
     )
     async def import_workflow(self, info: Info, input: ImportWorkflowInput) -> WorkflowRow:
         """Import."""

@@ -10,7 +10,9 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from core.errors import DomainError, ErrorCode, Forbidden, RateLimited, Unavailable
+from domain.features import Feature
 from domain.permissions import Permission
+from schema.features import Needs
 from schema.permissions import Requires
 from schema.views import described, plain
 
@@ -31,7 +33,7 @@ described(
     EMPTY_AUDIENCE="A broadcast would reach nobody.",
     IDEMPOTENCY_KEY_REUSED="The idempotency key came before with another input.",
     RATE_LIMITED="Too many attempts; wait.",
-    FEATURE_DISABLED="Switched off by configuration.",
+    FEATURE_DISABLED="Switched off by who runs the server, or by a feature flag of the app; the message says which.",
     UNAVAILABLE="Something the server stands on cannot be reached at present; try again.",
 )
 
@@ -86,9 +88,13 @@ def _user_error(error: DomainError) -> UserError:
     return UserError(code=error.code, message=error.message, field=error.field.split(".") if error.field else None)
 
 
-def mutation(permission: Permission | None, payload: type[Payload], description: str) -> Callable[[F], Any]:
-    """Declare a mutation: who may (None: everybody), what comes back (nullable), what it does."""
+def mutation(
+    permission: Permission | None, payload: type[Payload], description: str, *, feature: Feature | None = None
+) -> Callable[[F], Any]:
+    """Declare a mutation: who may (None: everybody), what comes back (nullable), what it does, by which feature."""
     extensions: list[FieldExtension] = [UserErrors(payload), Requires(permission)]
+    if feature:
+        extensions.insert(0, Needs(feature))
     declare: Callable[[F], Any] = strawberry.mutation(
         graphql_type=payload | None, description=description, extensions=extensions
     )

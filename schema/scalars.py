@@ -1,10 +1,10 @@
-"""Scalars of our own: an instant is RFC 3339 in UTC; a local time has neither day nor zone; JSON is any value.
+"""Scalars of our own: an instant is RFC 3339 in UTC; local times and dates have no zone; JSON is any value.
 
 JSON is used where the shape is the app's own.
 """
 
 import re
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import NewType
 
 import strawberry
@@ -13,6 +13,7 @@ from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
 _HINT = "Give an RFC 3339 instant with its offset, like 2026-01-24T10:00:00Z."
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LOCAL_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -55,6 +56,16 @@ def _read_time(value: object) -> time:
     return time.fromisoformat(value)
 
 
+def _read_date(value: object) -> date:
+    """A day of the calendar."""
+    try:
+        if isinstance(value, str) and _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise GraphQLError("Give a date, like 2026-12-25.")
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
@@ -76,6 +87,13 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://the-guild.dev/graphql/scalars/docs/scalars/local-time",
         serialize=lambda value: value.isoformat("minutes"),
         parse_value=_read_time,
+    ),
+    date: strawberry.scalar(
+        name="LocalDate",
+        description="A day of the calendar, in whichever time zone, like 2026-12-25.",
+        specified_by_url="https://the-guild.dev/graphql/scalars/docs/scalars/local-date",
+        serialize=date.isoformat,
+        parse_value=_read_date,
     ),
     JSON: strawberry.scalar(
         name="JSON",

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from strawberry.types.base import get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from domain.features import Feature
 from domain.permissions import DEVICE_PERMISSIONS, ENROLLING_PERMISSIONS, ROLE_PERMISSIONS, SCOPES, Permission
 from models.team import Role
 from resolvers import Mutation, Query, Subscription
+from schema.features import Needs
 from schema.permissions import Requires
 from server.graphql.schema import schema
 
@@ -30,6 +32,12 @@ A person has the permissions of their role in the app. An API key has those of t
 *Enrolling* is an owner or admin who has to set up the second factor that the app asks for: until then they have
 nothing else.
 """
+FEATURES = """
+## What a feature flag switches off
+
+While the flag is off in an app ([settings](settings.md)), these mutations answer FEATURE_DISABLED there.
+
+"""
 FIELDS = """## Which field asks for which
 
 """
@@ -38,7 +46,8 @@ Row = Iterable[str]
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return f"{INTRODUCTION}\n{_table(('permission', 'for', *COLUMNS), _rights())}\n{FIELDS}{_fields()}"
+    rights = _table(("permission", "for", *COLUMNS), _rights())
+    return f"{INTRODUCTION}\n{rights}\n{FIELDS}{_fields()}{FEATURES}{_features()}"
 
 
 def _rights() -> Iterable[Row]:
@@ -55,6 +64,17 @@ def _fields() -> str:
             needing[permission][column].append(name)
     rows = ((f"`{one.value}`" if one else "none", *map(_listed, needing[one])) for one in (None, *Permission))
     return _table(("permission", "queries", "mutations", "subscriptions"), rows)
+
+
+def _features() -> str:
+    needing: defaultdict[Feature, list[str]] = defaultdict(list)
+    for field in get_object_definition(Mutation, strict=True).fields:
+        for one in field.extensions:
+            if isinstance(one, Needs):
+                needing[one.feature].append(schema().config.name_converter.from_field(field))
+    return _table(
+        ("feature", "mutations"), ((f"`{one.value}`", _listed(needing[one])) for one in Feature if needing[one])
+    )
 
 
 def _listed(names: list[str]) -> str:

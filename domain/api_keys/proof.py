@@ -12,11 +12,14 @@ from core.clock import now
 from core.database import transaction
 from core.errors import Unauthenticated
 from domain.api_keys.standing import live, scopes_of
+from domain.features import Feature, switched_off
 from domain.principals import Principal
 from models.api_keys import ApiKey
+from models.apps import App
 
 USED_EVERY = timedelta(minutes=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
+_Live = tuple[ApiKey, frozenset[Feature]]
 
 
 async def authenticate(token: str) -> Principal:
@@ -25,10 +28,10 @@ async def authenticate(token: str) -> Principal:
     Raises:
         Unauthenticated: nobody any more, or never.
     """
-    row = await _proven(token)
+    row, off = await _proven(token)
     if row.last_used_at is None or now() - row.last_used_at > USED_EVERY:
         await _used.ask(row.id)
-    return _principal(row)
+    return _principal(row, off)
 
 
 async def prove(token: str) -> Principal:
@@ -39,31 +42,33 @@ async def prove(token: str) -> Principal:
     Raises:
         Unauthenticated: nobody any more, or never.
     """
-    return _principal(await _proven(token))
+    return _principal(*await _proven(token))
 
 
-async def _proven(token: str) -> ApiKey:
+async def _proven(token: str) -> _Live:
     is_possible = security.is_api_key(token) or not token.startswith(security.API_KEY_START)
-    row = await _live.ask(security.token_hash(token)) if is_possible else None
-    if row is None:
+    found = await _live.ask(security.token_hash(token)) if is_possible else None
+    if found is None:
         raise Unauthenticated("The API key is wrong, expired or revoked. The owner of the app can create another.")
-    return row
+    return found
 
 
-def _principal(row: ApiKey) -> Principal:
+def _principal(row: ApiKey, off: frozenset[Feature]) -> Principal:
     return Principal(
         app_id=row.app_id,
         permissions=frozenset(scopes_of(row)),
         expires_at=row.expires_at or NEVER,
         api_key_id=row.id,
+        switched_off=off,
     )
 
 
-async def _live_keys(hashes: list[str]) -> list[ApiKey | None]:
-    """The live key with each hash."""
+async def _live_keys(hashes: list[str]) -> list[_Live | None]:
+    """The live key with each hash, and what is switched off in its app."""
+    known = sa.select(ApiKey, App.features).join(App, App.id == ApiKey.app_id)
     async with transaction(across_apps=True) as session:
-        rows = await session.scalars(sa.select(ApiKey).where(ApiKey.secret_hash.in_(hashes), live(now())))
-        found = {row.secret_hash: row for row in rows}
+        rows = await session.execute(known.where(ApiKey.secret_hash.in_(hashes), live(now())))
+        found = {row.secret_hash: (row, switched_off(features)) for row, features in rows}
     return [found.get(one) for one in hashes]
 
 

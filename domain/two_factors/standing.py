@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict
-from domain import facts, proofs
+from domain import features, proofs
+from domain.features import Feature
 from domain.principals import Principal
+from domain.settings import standing as settings
 from domain.two_factors import backup_codes
 from models.apps import App
-from models.facts import FactKind
 from models.team import Membership, Role
 from models.two_factors import TwoFactor
 
@@ -69,15 +70,17 @@ async def require(session: AsyncSession, principal: Principal, required: bool) -
     Raises:
         Forbidden: the asker is no person.
         Conflict: it is to be required by somebody who has none.
+        FeatureDisabled: it is to be required where nobody can set one up.
     """
     user_id = principal.person()
     if required and await confirmed_at(session, user_id) is None:
         way_out = "Set up your own second factor first, with setUpTwoFactor; else you would lock yourself out."
         raise Conflict(way_out, field="requiresTwoFactor")
-    own = sa.select(App).where(App.id == principal.app_id).with_for_update(key_share=True)
-    app = (await session.scalars(own)).one()
+    app = await settings.get(session, principal.app_id, lock=True)
+    if required:
+        features.refuse(features.switched_off(app.features), Feature.TWO_FACTOR_AUTH)
     if app.requires_two_factor != required:
         app.requires_two_factor = required
         proofs.outdated(session)
-        facts.record(session, principal.author, FactKind.APP_UPDATED, app)
+        settings.tell(session, principal.author, app)
     return app

@@ -11,10 +11,10 @@ from typing import Annotated, Any, NamedTuple, Union
 import strawberry
 from strawberry.scalars import JSON
 
+import schema.weekdays  # noqa: F401 - has the days of the week described, which a config may name
 from domain.workflows import configs, triggers
 from domain.workflows.configs import DESCRIPTION, MISSING, NAME, Config, Reader, Shape
 from domain.workflows.nodes import table
-from domain.workflows.nodes.wait_until import Weekday
 from domain.workflows.nodes.webhook import WebhookMethod
 from schema.segments import SegmentConditionInput, SegmentPropertyInput
 from schema.views import ROWS, described, plain
@@ -27,11 +27,6 @@ described(
     PUT="To replace something.",
     PATCH="To change something.",
     DELETE="To remove something.",
-)
-described(
-    Weekday,
-    "A day of the week, where the contact lives.",
-    **{day.name: f"{day.name.capitalize()}." for day in Weekday},
 )
 _SIMPLE: dict[Shape, Any] = {Shape.TEXT: str, Shape.INTEGER: int, Shape.ID: strawberry.ID, Shape.JSON: JSON}
 

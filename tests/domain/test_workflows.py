@@ -12,10 +12,11 @@ from core.config import config
 from core.database import transaction
 from core.errors import Invalid
 from core.ids import new_id
+from domain.timing import Weekday
 from domain.workflows import checking, definition, diffing, graph
 from domain.workflows.nodes.random_split import RandomSplit, Variant
 from domain.workflows.nodes.table import KINDS
-from domain.workflows.nodes.wait_until import WaitUntil, Weekday
+from domain.workflows.nodes.wait_until import WaitUntil
 from domain.workflows.problems import Problem
 from tests.support import factories, inbox
 from tests.support.factories import Team

@@ -44,6 +44,8 @@ MAY = {
     "auditLog": MANAGERS,
     "updateRateLimits": OWNERS,
     "updateSendingLimits": OWNERS,
+    "appSettings": EVERYBODY,
+    "updateAppSettings": OWNERS,
     "suppressions": EVERYBODY,
     "suppressAddress": MANAGERS,
     "unsuppressAddress": MANAGERS,

@@ -3,16 +3,14 @@
 from typing import TypedDict
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Invalid, NotFound
-from domain import facts
+from core.errors import Invalid
 from domain.conversations.assignment import waking
 from domain.principals import Principal
+from domain.settings import standing
 from models.apps import App
 from models.assignment import AssignmentMode
-from models.facts import FactKind
 
 CAPACITY_MOST = 1_000
 MINUTES_MOST = 24 * 60
@@ -32,7 +30,7 @@ async def get(session: AsyncSession, app_id: UUID) -> App:
     Raises:
         NotFound: it is gone.
     """
-    return _found(await session.scalar(sa.select(App).where(App.id == app_id)))
+    return await standing.get(session, app_id)
 
 
 async def update(session: AsyncSession, principal: Principal, settings: AssignmentSettings) -> App:
@@ -45,11 +43,10 @@ async def update(session: AsyncSession, principal: Principal, settings: Assignme
     minutes = settings.get("requeue_after_minutes")
     if minutes is not None and not 1 <= minutes <= MINUTES_MOST:
         raise Invalid(f"requeueAfterMinutes must be from 1 to {MINUTES_MOST}, or null.", field="requeueAfterMinutes")
-    own = sa.select(App).where(App.id == principal.app_id)
-    app = _found(await session.scalar(own.with_for_update(key_share=True)))
+    app = await standing.get(session, principal.app_id, lock=True)
     for name, value in settings.items():
         setattr(app, name, value)
-    facts.record(session, principal.author, FactKind.APP_UPDATED, app)
+    standing.tell(session, principal.author, app)
     await session.flush()
     await waking.somebody_is_free(session, app.id)
     return app
@@ -63,9 +60,3 @@ def check_capacity(capacity: int | None, field: str) -> None:
     """
     if capacity is not None and not 0 <= capacity <= CAPACITY_MOST:
         raise Invalid(f"{field} must be from 0 to {CAPACITY_MOST}.", field=field)
-
-
-def _found(app: App | None) -> App:
-    if app is None:
-        raise NotFound("There is no such app.")
-    return app

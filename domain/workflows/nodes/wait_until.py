@@ -2,29 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from enum import StrEnum
 
 from domain import timing
+from domain.timing import WEEK, Weekday
 from domain.workflows.configs import Config, said
 from domain.workflows.nodes.kind import NodeKind, Outcome, Scene
 from domain.workflows.readers import TIME, TIME_ZONE, choices
-
-WEEK = 7
-
-
-class Weekday(StrEnum):
-    """A day of the week."""
-
-    MONDAY = "MONDAY"
-    TUESDAY = "TUESDAY"
-    WEDNESDAY = "WEDNESDAY"
-    THURSDAY = "THURSDAY"
-    FRIDAY = "FRIDAY"
-    SATURDAY = "SATURDAY"
-    SUNDAY = "SUNDAY"
-
-
-_DAYS = tuple(Weekday)
 
 
 @dataclass(frozen=True)
@@ -38,9 +21,9 @@ class WaitUntil(Config):
     def due(self, after: datetime, zone: str | None) -> datetime:
         """The first instant from `after` on, in UTC, at which clocks in `zone` show the time on one of the days."""
         first = (after - timedelta(days=1)).date()  # zones are less than a day apart
-        days = [first + timedelta(days=no) for no in range(WEEK + 3)]
+        days = [first + timedelta(days=no) for no in range(len(WEEK) + 3)]
         at = time.fromisoformat(self.time)
-        suiting = [day for day in days if not self.weekdays or _DAYS[day.weekday()] in self.weekdays]
+        suiting = [day for day in days if not self.weekdays or WEEK[day.weekday()] in self.weekdays]
         instants = (timing.local_instant(datetime.combine(day, at), zone, self.time_zone) for day in suiting)
         return next(one for one in instants if one >= after)
 
