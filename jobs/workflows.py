@@ -14,10 +14,11 @@ from core.errors import Unavailable
 from core.json import encode
 from domain import workflow_signals
 from domain.broadcasts.results import Result as SendResult
-from domain.executions import claiming, signals, stepping
+from domain.executions import claiming, control, signals, stepping
 from domain.executions.advancing import Claim
 from domain.executions.answers import Answer, Asking, Call, Reply, Sending
 from domain.executions.stepping import Next
+from domain.executions.telling import RUNNER
 from jobs import sending, stopping
 from jobs.channels import http
 from models.workflow_signals import WorkflowSignal
@@ -26,7 +27,6 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 16
 """Executions that one actor moves on at the same time."""
 RENEWALS = 3
-RUNNER = "run_steps"
 KEY_HEADER = "Idempotency-Key"
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -42,6 +42,15 @@ async def take_signals() -> None:
 async def run_steps() -> None:
     """Do all steps that are due, and those that follow."""
     await run_due()
+
+
+@dramatiq.actor(actor_name=control.CANCELLER)
+async def cancel_executions() -> None:
+    """Cancel all executions that operators want to be cancelled, some in each transaction."""
+    more = True
+    while more and not stopping.asked():
+        async with transaction() as session:
+            more = await control.cancel_some(session)
 
 
 async def take_all() -> None:

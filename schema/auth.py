@@ -38,6 +38,7 @@ described(
     EDIT_LABELS="Make, rename, recolour and delete labels.",
     VIEW_WORKFLOWS="See workflows, check them, and try them out dry.",
     EDIT_WORKFLOWS="Draw workflows, publish them, and let contacts in.",
+    RUN_WORKFLOWS="Start workflows for contacts; cancel, retry and continue executions.",
     MANAGE_SETTINGS="Change the settings of the app.",
     VIEW_TEAM="See the people of the team and their roles.",
     MANAGE_TEAM="Invite people, change roles, remove people.",
