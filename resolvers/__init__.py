@@ -13,6 +13,7 @@ from resolvers import (
     conversations,
     devices,
     events,
+    executions,
     in_app_messages,
     labels,
     live_conversations,
@@ -54,6 +55,7 @@ class Query(
     messages.Query,
     labels.Query,
     workflows.Query,
+    executions.Query,
 ):
     """Read."""
 
@@ -83,6 +85,7 @@ class Mutation(
     labels.Mutation,
     typists.Mutation,
     workflows.Mutation,
+    executions.Mutation,
 ):
     """Change."""
 
@@ -94,5 +97,6 @@ class Subscription(
     live_conversations.Subscription,
     typists.Subscription,
     presence.Subscription,
+    executions.Subscription,
 ):
     """Watch."""

@@ -56,7 +56,7 @@ async def retry(session: AsyncSession, principal: Principal, execution_id: UUID)
 
 
 async def _contact(session: AsyncSession, execution: WorkflowExecution) -> Contact:
-    """Whom it is for, locked for this transaction alone: nobody lets them in, and no event of theirs comes meanwhile."""
+    """Whom it is for, locked: nobody lets them in, and no event of theirs comes meanwhile."""
     this = sa.select(Contact).where(Contact.app_id == execution.app_id, Contact.id == execution.contact_id)
     contact: Contact | None = await session.scalar(this.with_for_update())
     if contact is None:
