@@ -46,7 +46,12 @@ async def run_steps() -> None:
 
 @dramatiq.actor(actor_name=control.CANCELLER)
 async def cancel_executions() -> None:
-    """Cancel all executions that operators want to be cancelled, some in each transaction."""
+    """Cancel all executions that operators want to be cancelled."""
+    await cancel_wanted()
+
+
+async def cancel_wanted() -> None:
+    """Cancel them, some in each transaction."""
     more = True
     while more and not stopping.asked():
         async with transaction() as session:

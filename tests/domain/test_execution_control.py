@@ -207,7 +207,7 @@ async def test_all_of_a_workflow_are_cancelled_slice_by_slice_and_none_begins_a_
         await work()
         assert {one.status for one in await executions(workflow)} == {CANCELLED}
         await happens(team, people[4].id, "user_signup")
-        await jobs.cancel_executions.fn()
+        await jobs.cancel_wanted()
         assert [one.status for one in await executions(workflow)] == [CANCELLED] * 4 + [RUNNING]
         async with transaction() as session:
             assert await control.is_cancelling(session) is False
@@ -226,8 +226,8 @@ async def test_slices_end_what_nobody_works_on(team: Team, monkeypatch: pytest.M
     async with transaction() as session:
         assert await control.cancel_some(session) is True
     assert sorted(one.status for one in await executions(workflow)) == [CANCELLED] * 2 + [RUNNING] * 3
-    await asyncio.gather(jobs.cancel_executions.fn(), jobs.cancel_executions.fn())
-    await jobs.cancel_executions.fn()
+    await asyncio.gather(jobs.cancel_wanted(), jobs.cancel_wanted())
+    await jobs.cancel_wanted()
     assert {one.status for one in await executions(workflow)} == {CANCELLED}
     assert await differences(workflow) == []
 
@@ -451,7 +451,7 @@ async def test_an_erased_contact_leaves_rows_that_tell_nothing_and_counts_that_s
     contact = await factories.person(team.app_id)
     goal = {"event_name": "bought"}
     workflow = await active(team, of(HOOK, node("a", duration="30d"), edges="hook-a", goal=goal, reentry="ONCE"))
-    await happens(team, contact.id, "user_signup", name="Ada")
+    await happens(team, contact.id, "user_signup", called="Ada")
     await pause(team, workflow)
     await erase(team, contact.id)
     row = await execution(workflow)
