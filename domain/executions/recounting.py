@@ -72,6 +72,11 @@ async def recount(session: AsyncSession, workflow_id: UUID, *, mend: bool = Fals
     return sorted(differences, key=lambda one: one.name)
 
 
+async def is_one(session: AsyncSession, workflow_id: UUID) -> bool:
+    """Whether there is such a workflow, in whichever app."""
+    return bool(await session.scalar(sa.select(sa.exists().where(Workflow.id == workflow_id))))
+
+
 async def countable(session: AsyncSession) -> list[UUID]:
     """All workflows of all apps that have been published, the oldest first."""
     some = sa.select(Workflow.id).where(Workflow.active_version_id.is_not(None))
