@@ -1,6 +1,7 @@
 """The numbers of workflows: exact while workers run, equal to a recount of the rows, which mends what is not. E7."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ import time_machine
 from core.clock import now
 from core.database import transaction
 from core.errors import Invalid, NotFound
+from core.ids import new_id
 from domain.executions import analytics, control, recounting, tallies
 from domain.executions.analytics import Analytics, DayCount
 from domain.executions.recounting import Difference
@@ -48,12 +50,8 @@ async def fold() -> None:
 
 async def test_counts_agree_with_the_rows_while_workers_run_and_counts_are_folded(team: Team) -> None:
     people = [await factories.person(team.app_id) for _ in range(15)]
-    split = node(
-        "split",
-        "random_split",
-        {"a": "left", "b": "wait"},
-        variants=[{"name": "a", "weight": 1}, {"name": "b", "weight": 1}],
-    )
+    variants = [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]
+    split = node("split", "random_split", {"a": "left", "b": "wait"}, variants=variants)
     left = [node("left", "add_tag", tag="left"), node("join", "track_event", event_name="joined")]
     drawn = of(split, *left, node("wait", "wait", duration="1d"), node("exit", "exit"), edges="left-join left-exit")
     workflow = await active(team, drawn)
@@ -77,11 +75,9 @@ async def test_counts_agree_with_the_rows_while_workers_run_and_counts_are_folde
     seen, rows = await numbers(team, workflow), await executions(workflow)
     assert seen.stats.entered == len(rows) == 15
     assert {one.node_id for one in seen.nodes} == {"split", "left", "join", "wait", "exit"}
-    by_status = {
-        status: sum(one.status == status for one in rows) for status in ("RUNNING", "COMPLETED", "EXITED", "CANCELLED")
-    }
+    status = Counter(one.status.value for one in rows)
     counted = (seen.stats.running, seen.stats.completed, seen.stats.exited, seen.stats.cancelled)
-    assert counted == tuple(by_status.values())
+    assert counted == tuple(status[name] for name in ("RUNNING", "COMPLETED", "EXITED", "CANCELLED"))
 
 
 async def test_the_median_and_the_95th_percentile_are_of_the_newest_passes(
@@ -97,7 +93,7 @@ async def test_the_median_and_the_95th_percentile_are_of_the_newest_passes(
         # of 201 passes the newest hundred took 1 to 100 seconds, the older ones 1000
         await session.execute(sa.update(WorkflowStep).where(WorkflowStep.execution_id == row.id).values(ended_at=start))
         for no in range(1, 201):
-            took, id_ = (1000 if no <= 100 else no - 100) * SECOND, factories.new_id()
+            took, id_ = (1000 if no <= 100 else no - 100) * SECOND, new_id()
             ended = start + timedelta(days=1) + no * timedelta(hours=1)
             made = {"id": id_, "trigger_key": str(id_), "open_steps": 0, "status": "COMPLETED", "ended_at": ended}
             session.add(WorkflowExecution(**made, contact_id=contact.id, **of_row))
