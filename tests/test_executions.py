@@ -65,7 +65,8 @@ async def test_an_execution_is_watched_from_its_start_to_its_end(graph: Graph, t
     assert (await graph.change(START, **asked, idempotencyKey="once"))["execution"]["id"] == started["id"]
     async with graph.connect() as socket:
         await socket.start(WATCH, id=started["id"])
-        seen = await frame(socket, lambda one: one["currentNodeIds"] == ["pause"])
+        seen = await frame(socket, lambda one: one["steps"][-1]["status"] == "WAITING")
+        assert seen["currentNodeIds"] == ["pause"]
         assert (seen["status"], seen["version"], seen["contact"], seen["workflow"]) == (
             "RUNNING",
             1,

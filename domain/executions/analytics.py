@@ -216,18 +216,24 @@ async def _seconds(session: AsyncSession, app_id: UUID, version_ids: Sequence[UU
     places = [place for place, numbers in passed.items() if place[1] != tallies.WHOLE and numbers["passed"]]
     if not places:
         return {}
-    took = sa.func.extract("epoch", WorkflowStep.ended_at - WorkflowStep.created_at).label("took")
+    rows = await session.execute(times_of(app_id, places))
+    return {node_id: (both[0], both[1]) for node_id, both in rows}
+
+
+def times_of(app_id: UUID, places: Iterable[tuple[UUID, str]]) -> sa.Select[*tuple[Any, ...]]:
+    """Reads by node both percentiles of the newest passes of some (version, node), by the index of passes."""
     asked = _pairs(places)
+    took = sa.func.extract("epoch", WorkflowStep.ended_at - WorkflowStep.created_at).label("took")
     newest = sa.select(took).where(
         WorkflowStep.app_id == app_id,
         WorkflowStep.workflow_version_id == asked.c.version_id,
         WorkflowStep.node_id == asked.c.node_id,
-        WorkflowStep.status == StepStatus.COMPLETED,
+        # written out, as the index is of these alone
+        WorkflowStep.status == sa.literal_column(f"'{StepStatus.COMPLETED.value}'"),
     )
     some = newest.order_by(WorkflowStep.ended_at.desc()).limit(SAMPLE).lateral("some")
     shares = sa.func.percentile_cont(sa.literal([0.5, 0.95], sa.ARRAY(sa.Double()))).within_group(some.c.took)
-    rows = sa.select(asked.c.node_id, shares).select_from(asked).join(some, sa.true()).group_by(asked.c.node_id)
-    return {node_id: (both[0], both[1]) for node_id, both in await session.execute(rows)}
+    return sa.select(asked.c.node_id, shares).select_from(asked).join(some, sa.true()).group_by(asked.c.node_id)
 
 
 def _pairs(places: Iterable[tuple[UUID, str]]) -> Any:

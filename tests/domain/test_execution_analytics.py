@@ -104,6 +104,16 @@ async def test_the_median_and_the_95th_percentile_are_of_the_newest_passes(
     assert (only.median_seconds, only.p95_seconds) == pytest.approx((50.5, 95.05))
 
 
+async def test_an_index_finds_the_newest_passes(team: Team) -> None:
+    workflow = await factories.workflow(team)
+    asked = analytics.times_of(team.app_id, [(workflow.active_version_id, "greet")])
+    async with transaction() as session:
+        await session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        text = str(asked.compile(session.bind.sync_engine, compile_kwargs={"literal_binds": True}))
+        plan = "\n".join(await session.scalars(sa.text(f"EXPLAIN {text}")))
+    assert "Index Scan Backward using ix_workflow_steps_passed" in plan
+
+
 async def test_days_are_those_of_the_zone(team: Team) -> None:
     contact = await factories.person(team.app_id)
     workflow = await active(team, of(node("a", "add_tag", tag="a"), reentry="ALWAYS"))
