@@ -1,8 +1,10 @@
 """Workflows at work: signals let contacts in, steps are done one after the other, calls are made to the outside."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
+from uuid import UUID
 
 import dramatiq
 import structlog
@@ -17,16 +19,17 @@ from domain.broadcasts.results import Result as SendResult
 from domain.executions import claiming, control, signals, stepping
 from domain.executions.advancing import Claim
 from domain.executions.answers import Answer, Asking, Call, Reply, Sending
-from domain.executions.stepping import Next
 from domain.executions.telling import RUNNER
 from jobs import sending, stopping
 from jobs.channels import http
-from models.workflow_signals import WorkflowSignal
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 16
 """Executions that one actor moves on at the same time."""
 RENEWALS = 3
+ANSWERS_SECONDS = 120.0
+"""How long an answer is kept that cannot be written."""
+AGAIN_SECONDS = 0.2
 KEY_HEADER = "Idempotency-Key"
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -65,41 +68,47 @@ async def take_all() -> None:
 
 
 async def _take_signal() -> bool:
-    """Take one signal; False when there is none."""
-    taken: WorkflowSignal | None = None
+    """Take one signal; False when there is none. One that breaks is put off and keeps none of the others."""
+    id_: UUID | None = None
     try:
         async with transaction() as session:
-            taken = await signals.next_(session)
-            if taken is None:
+            if (signal := await signals.next_(session)) is None:
                 return False
-            await signals.take(session, taken)
+            id_ = signal.id
+            await signals.take(session, signal)
     except Unavailable:
         raise
     except Exception:
-        log.exception("signal not taken")
-        await _put_signal_off(taken)
-    return True
-
-
-async def _put_signal_off(taken: WorkflowSignal | None) -> None:
-    if taken is not None:
+        if id_ is None:
+            raise
+        log.exception("signal not taken", signal=str(id_))
         async with transaction() as session:
-            signals.fail(await session.merge(taken, load=False))
+            await signals.put_off(session, id_)
+    return True
 
 
 async def run_due() -> None:
     """Do the steps that are due, a few executions at once, until none is; keep them while that takes long."""
     held: set[Claim] = set()
     keeping = asyncio.create_task(_keep(held))
+    going: set[asyncio.Task[None]] = set()
     try:
-        while not stopping.asked():
-            async with transaction() as session:
-                claims = await claiming.claim(session, AT_ONCE)
-            if not claims:
+        while True:
+            claims = await _claim(AT_ONCE - len(going))
+            going |= {asyncio.create_task(_follow(one, held)) for one in claims}
+            if not going:
                 return
-            await asyncio.gather(*(_follow(claim, held) for claim in claims))
+            _, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        await asyncio.gather(*going, return_exceptions=True)
         keeping.cancel()
+
+
+async def _claim(most: int) -> list[Claim]:
+    if stopping.asked() or not most:
+        return []
+    async with transaction() as session:
+        return await claiming.claim(session, most)
 
 
 async def _keep(held: set[Claim]) -> None:
@@ -111,12 +120,18 @@ async def _keep(held: set[Claim]) -> None:
 
 
 async def _follow(claim: Claim, held: set[Claim]) -> None:
-    """One step after the other of one execution, as far as this worker has them."""
+    """One step after the other of one execution, as far as this worker has them.
+
+    What goes wrong beyond the step is the end of it here: its lease runs out, and somebody takes it up again.
+    """
     following: Claim | None = claim
     while following is not None:
         held.add(following)
         try:
             after = await _do(following)
+        except Exception:
+            log.warning("step not done", step=str(following.step_id), exc_info=True)
+            after = None
         finally:
             held.discard(following)
         following = after
@@ -125,13 +140,11 @@ async def _follow(claim: Claim, held: set[Claim]) -> None:
 async def _do(claim: Claim) -> Claim | None:
     """One step; returns the one that follows. What breaks it is noted, and hurts no other execution."""
     try:
-        taken = await _in_transaction(lambda session: stepping.take(session, claim))
-        if taken.call is None:
-            return taken.claim
-        call, answer = taken.call, await _make(taken.call)
-        return (await _in_transaction(lambda session: stepping.answered(session, claim, call, answer))).claim
+        async with transaction() as session:
+            taken = await stepping.take(session, claim)
+        return await _called(claim, taken.call) if taken.call else taken.claim
     except Unavailable:
-        return None  # its lease runs out, and somebody takes it up again
+        raise
     except Exception as error:
         log.exception("step broke", step=str(claim.step_id))
         broken = error
@@ -140,9 +153,17 @@ async def _do(claim: Claim) -> Claim | None:
     return None
 
 
-async def _in_transaction(do: "Callable[..., Awaitable[Next]]") -> Next:
-    async with transaction() as session:
-        return await do(session)
+async def _called(claim: Claim, call: Call) -> Claim | None:
+    """Make a call. Its answer is kept while the database is away: nobody else can take the step meanwhile."""
+    answer, end = await _make(call), monotonic() + ANSWERS_SECONDS
+    while True:
+        try:
+            async with transaction() as session:
+                return (await stepping.answered(session, claim, call, answer)).claim
+        except Unavailable:
+            if monotonic() > end:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _make(call: Call) -> Answer:

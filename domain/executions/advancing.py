@@ -102,6 +102,8 @@ async def _go_on(
 ) -> Claim | None:
     """End a step and begin those that its way leads to; the first of them stays with this worker."""
     step.branch = way
+    if way != FAILED_WAY:
+        step.error_code = step.error_message = None
     seconds = (now() - step.created_at).total_seconds()
     await _close(session, execution, step, StepStatus.COMPLETED, output, {"passed": 1, "seconds": seconds})
     mine = await _begin(session, execution, plan, plan.after(step.node_id, way))

@@ -240,8 +240,9 @@ def _pairs(places: Iterable[tuple[UUID, str]]) -> Any:
     """(version, node) pairs as a table."""
     version_ids, node_ids = zip(*places, strict=True)
     columns = (sa.column("version_id", sa.UUID()), sa.column("node_id", sa.Text()))
-    arrays = (sa.literal(list(version_ids), sa.ARRAY(sa.UUID())), sa.literal(list(node_ids), sa.ARRAY(sa.Text())))
-    return sa.func.unnest(*arrays).table_valued(*columns).render_derived(name="asked")
+    ids = sa.cast(sa.literal(list(version_ids), sa.ARRAY(sa.UUID())), sa.ARRAY(sa.UUID()))
+    names = sa.cast(sa.literal(list(node_ids), sa.ARRAY(sa.Text())), sa.ARRAY(sa.Text()))
+    return sa.func.unnest(ids, names).table_valued(*columns).render_derived(name="asked")
 
 
 async def _by_day(

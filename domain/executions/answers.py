@@ -3,12 +3,14 @@
 A call may be made again after a crash, always with the same key; a message by a provider that cannot be asked is not.
 """
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
+
+import orjson
 
 from core.clock import now
 from domain.broadcasts.deciding import Send
@@ -22,6 +24,7 @@ TRIES_MOST = 8
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(hours=1)
 SLOW_STATUSES = frozenset({408, 425, 429})
 SHOWN_MOST = 500
+NUL = b"\\u0000"
 SERVER_REFUSED, SERVER_ERROR = "SERVER_REFUSED", "SERVER_ERROR"
 RESULTS = "results"
 """What has become of each target of a message, in the output of its step."""
@@ -119,12 +122,11 @@ def _replied(step: WorkflowStep, request: Request, reply: Reply) -> Result:
 
 
 def _body(body: bytes) -> Any:
-    """JSON as it is, anything else as the beginning of its text."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return body.decode(errors="replace").replace("\x00", "")[:SHOWN_MOST]
-    return json.loads(json.dumps(found).replace("\\u0000", ""))
+    """JSON as it is, anything else, and what PostgreSQL does not keep, as the beginning of its text."""
+    with suppress(ValueError):
+        if NUL not in body:
+            return orjson.loads(body)
+    return body.decode(errors="replace").replace("\x00", "")[:SHOWN_MOST]
 
 
 def _later(step: WorkflowStep, seconds: float | None) -> datetime:

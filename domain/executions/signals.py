@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -76,8 +77,10 @@ async def _fits(session: AsyncSession, plan: Plan, signal: WorkflowSignal) -> bo
     return await previews.fits(session, signal.app_id, signal.contact_id, trigger.conditions, at)
 
 
-def fail(signal: WorkflowSignal) -> None:
+async def put_off(session: AsyncSession, signal_id: UUID) -> None:
     """It could not be taken: look again later, in the end never."""
-    signal.failures += 1
-    again = now() + timedelta(seconds=2**signal.failures)
-    signal.due_at = again if signal.failures < FAILURES_MOST else None
+    signal = await session.get(WorkflowSignal, signal_id, with_for_update=True)
+    if signal is not None:
+        signal.failures += 1
+        again = now() + timedelta(seconds=2**signal.failures)
+        signal.due_at = again if signal.failures < FAILURES_MOST else None

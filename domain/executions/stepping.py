@@ -77,9 +77,9 @@ async def _turn(session: AsyncSession, claim: Claim) -> Turn | None:
     if found is None:
         return None
     contact = await _contact(session, found.contact_id, alone=KINDS[found.kind].locks_contact)
-    execution = await session.get_one(WorkflowExecution, found.execution_id, with_for_update={"key_share": True})
+    execution = await session.get(WorkflowExecution, found.execution_id, with_for_update={"key_share": True})
     step = await advancing.owned(session, claim)
-    if step is None:
+    if execution is None or step is None:
         return None
     return Turn(execution, step, contact, await plans.of(session, execution.workflow_version_id))
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.database import before_commit
 from core.ids import new_id
 from models.executions import WorkflowExecution
 from models.workflow_tallies import COUNTED, WorkflowMove, WorkflowTally
@@ -19,6 +20,7 @@ from models.workflow_tallies import COUNTED, WorkflowMove, WorkflowTally
 WHOLE = ""
 """The node of counts that are of whole executions."""
 AT_ONCE = 10_000
+_ADDED = "workflow_moves"
 Numbers = dict[str, Any]
 
 
@@ -31,9 +33,17 @@ def move(execution: WorkflowExecution, node_id: str, counts: Mapping[str, float]
 
 
 async def add(session: AsyncSession, moves: Sequence[Numbers]) -> None:
-    """Count some moves."""
-    if moves:
-        await session.execute(insert(WorkflowMove), list(moves))
+    """Count some moves: all of a transaction are written by one statement, at its end."""
+    added = session.info.get(_ADDED)
+    if added is None:
+        added = session.info[_ADDED] = []
+        before_commit(session, _write)
+    added.extend(moves)
+
+
+async def _write(session: AsyncSession) -> None:
+    if moves := session.info.pop(_ADDED):
+        await session.execute(insert(WorkflowMove), moves)
 
 
 async def fold(session: AsyncSession) -> int:

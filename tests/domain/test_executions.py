@@ -1,6 +1,7 @@
 """Executions: who comes in, what steps do, what is waited for, how they end. E2, E4, E5, E6."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ import time_machine
 
 from core.clock import now
 from core.database import transaction
-from domain.executions import claiming, stepping, tallies
+from domain.executions import admitting, claiming, stepping, tallies
 from jobs import workflows as jobs
 from models.contacts import Contact
 from models.devices import Device
@@ -35,7 +36,6 @@ from tests.support.factories import Team
 from tests.support.workflows import WINBACK, node, of
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
-OK = {"type": "exit", "config": {}}
 
 
 async def contact_of(device_id: object) -> Contact:
@@ -220,3 +220,73 @@ async def test_a_step_whose_worker_is_gone_is_taken_up_again_and_the_lost_one_wr
     async with transaction() as session:
         assert await stepping.take(session, lost) == (None, None)
     assert [row.attempts for row in await step_rows(workflow)] == [2, 1]
+
+
+async def test_who_fits_the_exit_leaves_before_the_next_step(team: Team) -> None:
+    contact = await factories.person(team.app_id)
+    leave = {"field": "tags", "operator": "contains", "value": "stop"}
+    nodes = [node("a", "add_tag", tag="stop"), node("b", "add_tag", tag="b")]
+    workflow = await active(team, of(*nodes, edges="a-b", exit=leave))
+    await happens(team, contact.id, "user_signup")
+    assert await steps(workflow) == [("a", "COMPLETED"), ("b", "SKIPPED")]
+    left = await execution(workflow)
+    assert (left.status, left.reason) == (ExecutionStatus.EXITED, EndReason.CONDITION)
+    assert (await counts(workflow))["b"] == {"entered": 1, "exited": 1}
+
+
+async def test_an_exit_ends_all_ways(team: Team) -> None:
+    contact = await factories.person(team.app_id)
+    nodes = [node("a", "add_tag", tag="a"), node("b"), {"id": "c", "type": "exit", "config": {"reason": "enough"}}]
+    workflow = await active(team, of(*nodes, edges="a-b a-c"))
+    await happens(team, contact.id, "user_signup")
+    assert sorted(await steps(workflow)) == [("a", "COMPLETED"), ("b", "SKIPPED"), ("c", "COMPLETED")]
+    left = await execution(workflow)
+    assert (left.status, left.reason, left.open_steps) == (ExecutionStatus.EXITED, EndReason.NODE, 0)
+
+
+async def test_a_signal_that_breaks_is_put_off_and_keeps_no_other(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    await work()
+    one, other = await factories.person(team.app_id), await factories.person(team.app_id)
+    workflow = await active(team, of(node("a", "add_tag", tag="a")))
+    real = admitting.admit
+
+    async def broken(session: Any, version: Any, plan: Any, entry: admitting.Entry) -> Any:
+        if entry.contact_id == one.id:
+            raise RuntimeError("broken")
+        return await real(session, version, plan, entry)
+
+    with time_machine.travel(now(), tick=True) as clock:
+        monkeypatch.setattr(admitting, "admit", broken)
+        await track(team, one.id, "user_signup")
+        await happens(team, other.id, "user_signup")
+        assert [row.contact_id for row in await executions(workflow)] == [other.id]
+        assert await signals_left(team) == 1
+        monkeypatch.undo()
+        clock.shift(3)
+        await work()
+    assert [row.contact_id for row in await executions(workflow)] == [other.id, one.id]
+    assert await signals_left(team) == 0
+
+
+async def test_a_step_that_breaks_is_tried_again_and_then_has_failed(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact = await factories.person(team.app_id)
+    workflow = await active(team, of(node("a", "add_tag", tag="a")))
+
+    async def broken(*_args: Any) -> Any:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(stepping, "_act", broken)
+    with time_machine.travel(now(), tick=True) as clock:
+        await happens(team, contact.id, "user_signup")
+        assert await steps(workflow) == [("a", "PENDING")]
+        for _ in range(9):
+            clock.shift(3_700)
+            await work()
+    failed = await execution(workflow)
+    assert (failed.status, failed.error_code, failed.error_message) == (
+        ExecutionStatus.FAILED,
+        "BROKEN",
+        "RuntimeError",
+    )

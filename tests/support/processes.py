@@ -55,9 +55,9 @@ class Api(Process):
 
     def start(self) -> None:
         super().start()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while not self._ready():
-            assert time.monotonic() < end, "the API is not ready within 30 s"
+            assert time.monotonic() < end, "the API is not ready within 90 s"
             time.sleep(0.05)  # nothing else runs in this process meanwhile
 
     def _ready(self) -> bool:

@@ -102,9 +102,9 @@ definitions = st.builds(
 
 
 @st.composite
-def acyclic(draw: Any) -> tuple[list[str], list[tuple[str, str]]]:
+def acyclic(draw: Any, least: int = 1, most: int = 30) -> tuple[list[str], list[tuple[str, str]]]:
     """The nodes of a graph without circles in some order, and its edges: each node but the first has some before it."""
-    count = draw(st.integers(1, 30))
+    count = draw(st.integers(least, most))
     names = [f"n{no}" for no in range(count)]
     edges = [
         (names[before], names[no])
