@@ -76,20 +76,6 @@ async def _is_kept_out(session: AsyncSession, version: WorkflowVersion, reentry:
     return bool(await session.scalar(sa.select(theirs.exists())))
 
 
-async def is_in(session: AsyncSession, execution: WorkflowExecution, reentry: Reentry) -> bool:
-    """Whether the contact of an execution is in by another one, and the rule minds."""
-    if reentry is Reentry.ALWAYS:
-        return False
-    others = sa.select(sa.literal(1)).where(
-        WorkflowExecution.app_id == execution.app_id,
-        WorkflowExecution.workflow_id == execution.workflow_id,
-        WorkflowExecution.contact_id == execution.contact_id,
-        WorkflowExecution.id != execution.id,
-        WorkflowExecution.status == ExecutionStatus.RUNNING,
-    )
-    return bool(await session.scalar(sa.select(others.exists())))
-
-
 async def _inserted(
     session: AsyncSession, version: WorkflowVersion, plan: Plan, entry: Entry
 ) -> WorkflowExecution | None:
@@ -102,7 +88,7 @@ async def _inserted(
         "workflow_version_id": version.id,
         "contact_id": entry.contact_id,
         "trigger_key": entry.key,
-        "entry_key": entry_key(plan.reentry, entry.contact_id),
+        "entry_key": _entry_key(plan.reentry, entry.contact_id),
         "status": ExecutionStatus.RUNNING,
         "context": entry.context,
         "lineage": list(entry.lineage),
@@ -113,8 +99,7 @@ async def _inserted(
     return found
 
 
-def entry_key(reentry: Reentry, contact_id: UUID) -> str | None:
-    """What an execution takes while it runs, or for ever, so that nobody lets its contact in beside it."""
+def _entry_key(reentry: Reentry, contact_id: UUID) -> str | None:
     match reentry:
         case Reentry.ONCE:
             return f"{FOR_EVER}{contact_id}"

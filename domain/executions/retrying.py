@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.errors import Conflict
 from domain import facts
-from domain.executions import acting, admitting, plans, tallies
+from domain.executions import acting, plans, tallies
 from domain.executions.answers import RESULTS
+from domain.executions.ending import WHILE_OPEN
 from domain.executions.plans import Plan
 from domain.executions.telling import told, wake_runner
 from domain.lookups import own
 from domain.principals import Principal
+from domain.workflows.definition import Reentry
 from domain.workflows.nodes.acts import Awaited
 from domain.workflows.nodes.wait_for_event import RECEIVED, TIMEOUT, WaitForEvent
 from models.broadcasts import RecipientStatus
@@ -72,8 +74,20 @@ async def _refuse(session: AsyncSession, execution: WorkflowExecution, plan: Pla
     until = await session.scalar(sa.select(Workflow.cancelled_until).where(Workflow.id == execution.workflow_id))
     if until is not None and execution.created_at <= until:
         raise Conflict("All executions of this workflow are being cancelled; try again in a moment.", field="id")
-    if execution.contact_id and await admitting.is_in(session, execution, plan.reentry):
+    if plan.reentry is not Reentry.ALWAYS and await _is_in(session, execution):
         raise Conflict("The contact is in this workflow by another execution.", field="id")
+
+
+async def _is_in(session: AsyncSession, execution: WorkflowExecution) -> bool:
+    """Whether its contact is in by another execution, of whichever version."""
+    others = sa.select(sa.literal(1)).where(
+        WorkflowExecution.app_id == execution.app_id,
+        WorkflowExecution.workflow_id == execution.workflow_id,
+        WorkflowExecution.contact_id == execution.contact_id,
+        WorkflowExecution.id != execution.id,
+        WorkflowExecution.status == ExecutionStatus.RUNNING,
+    )
+    return bool(await session.scalar(sa.select(others.exists())))
 
 
 async def _steps(session: AsyncSession, execution: WorkflowExecution) -> Sequence[WorkflowStep]:
@@ -90,8 +104,8 @@ def _open(execution: WorkflowExecution, steps: Sequence[WorkflowStep], plan: Pla
     execution.status, execution.reason, execution.ended_at = ExecutionStatus.RUNNING, None, None
     execution.open_steps = len(steps)
     execution.error_node_id = execution.error_code = execution.error_message = None
-    if execution.contact_id:
-        execution.entry_key = admitting.entry_key(plan.reentry, execution.contact_id)
+    if plan.reentry is Reentry.AFTER_END:
+        execution.entry_key = f"{WHILE_OPEN}{execution.contact_id}"
 
 
 async def _revive(
