@@ -17,18 +17,16 @@ from models.executions import WorkflowExecution as ExecutionRow
 from models.workflows import Workflow as WorkflowRow
 from resolvers.live import snapshots
 from schema.context import Info
-from schema.executions import (
+from schema.executions.inputs import (
     CancelWorkflowExecutionsInput,
     CancelWorkflowExecutionsPayload,
     StartWorkflowInput,
-    WorkflowActivity,
-    WorkflowAnalytics,
-    WorkflowExecution,
     WorkflowExecutionFilterInput,
     WorkflowExecutionInput,
     WorkflowExecutionPayload,
     filter_of,
 )
+from schema.executions.types import WorkflowActivity, WorkflowAnalytics, WorkflowExecution
 from schema.mutations import mutation
 from schema.pagination import After, Before, Connection, First, Last
 from schema.permissions import Requires, requires

@@ -40,6 +40,7 @@ from tests.support.executions import (
     work,
 )
 from tests.support.factories import Team
+from tests.support.waiting import until, waits_for_a_lock
 from tests.support.workflows import node, of
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -374,6 +375,31 @@ async def test_what_is_held_is_continued_once_its_workflow_is(team: Team) -> Non
         await claiming.release(session)
     await work()
     assert await steps(workflow) == [("a", "COMPLETED")]
+
+
+# --- what workers keep
+
+
+async def test_a_wait_that_is_just_written_keeps_its_time_though_the_worker_keeps_the_step(team: Team) -> None:
+    contact = await factories.person(team.app_id)
+    workflow = await active(team, of(node("a", duration="30d")))
+    await track(team, contact.id, "user_signup")
+    await jobs.take_all()
+    async with transaction() as session:
+        (claim,) = await claiming.claim(session, 10)
+
+    async def keep() -> None:
+        async with transaction() as session:
+            await claiming.renew(session, [claim])
+
+    async with transaction() as session:
+        await stepping.take(session, claim)
+        await session.flush()
+        keeping = asyncio.create_task(keep())
+        assert await until(waits_for_a_lock)
+    await keeping
+    (step,) = await step_rows(workflow)
+    assert (step.status, step.due_at > now() + 29 * DAY) == (StepStatus.WAITING, True)
 
 
 # --- starting
