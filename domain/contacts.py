@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict, Invalid
 from core.ids import new_id
-from domain import checks, facts, idempotency, inbox_streams, proofs, suppressions
+from domain import checks, erasure, facts, idempotency, inbox_streams, proofs, suppressions
 from domain.lookups import own
 from domain.pages import Page, PageRequest, page
 from domain.principals import Principal
@@ -113,6 +113,7 @@ async def delete(session: AsyncSession, principal: Principal, contact_id: UUID) 
     """
     contact = await get(session, principal.app_id, contact_id, lock=True)
     conversations = await _conversations(session, contact)
+    await erasure.forget_executions(session, contact)
     await suppressions.forget(session, contact)
     await session.delete(contact)
     proofs.outdated(session)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
 from models.base import Model
+from models.executions import WorkflowExecution, WorkflowWait
 from models.facts import Fact
 from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
@@ -17,6 +18,7 @@ from models.sessions import UserSession
 from models.streams import StreamEvent
 
 AT_ONCE = 1_000
+EXECUTION_DAYS = 365
 
 
 class Rule(NamedTuple):
@@ -35,6 +37,14 @@ RULES = (
     Rule(Mail, Mail.created_at, timedelta(days=30)),
     Rule(StreamEvent, StreamEvent.created_at, timedelta(days=7)),
     Rule(InAppMessage, InAppMessage.created_at, timedelta(days=90)),
+    Rule(
+        WorkflowExecution,
+        WorkflowExecution.ended_at,
+        timedelta(days=EXECUTION_DAYS),
+        # the row of who may come in once only is what keeps them out
+        sa.and_(WorkflowExecution.ended_at.is_not(None), WorkflowExecution.entry_key.is_(None)),
+    ),
+    Rule(WorkflowWait, WorkflowWait.expires_at, timedelta(), WorkflowWait.step_id.is_(None)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

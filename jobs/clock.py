@@ -17,8 +17,9 @@ from domain.broadcasts import expansion, starting, turns, variants
 from domain.conversations import control
 from domain.conversations.assignment import queueing
 from domain.executions import claiming, signals, tallies
+from domain.executions import control as executions
+from domain.executions.telling import RUNNER
 from jobs.broadcasts import expand_broadcast, wake_chunks
-from jobs.workflows import RUNNER
 
 log = structlog.get_logger(__name__)
 EVERY_SECONDS = 1.0
@@ -107,6 +108,14 @@ async def wake_workflows() -> None:
         await wake(RUNNER)
 
 
+async def wake_cancelling() -> None:
+    """Wake who cancels the executions of workflows, while any are to be."""
+    async with transaction() as session:
+        waiting = await executions.is_cancelling(session)
+    if waiting:
+        await wake(executions.CANCELLER)
+
+
 async def fold_counts() -> None:
     """Make sums of what workflows have counted."""
     async with transaction() as session:
@@ -145,6 +154,7 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     wake_snoozed,
     tend_queues,
     wake_workflows,
+    wake_cancelling,
     fold_counts,
     keep_audit_log,
     purge,

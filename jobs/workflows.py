@@ -16,9 +16,10 @@ from core.errors import Unavailable
 from core.json import encode
 from domain import workflow_signals
 from domain.broadcasts.results import Result as SendResult
-from domain.executions import claiming, signals, stepping
+from domain.executions import claiming, control, signals, stepping
 from domain.executions.advancing import Claim
 from domain.executions.answers import Answer, Asking, Call, Reply, Sending
+from domain.executions.telling import RUNNER
 from jobs import sending, stopping
 from jobs.channels import http
 
@@ -29,7 +30,6 @@ RENEWALS = 3
 ANSWERS_SECONDS = 120.0
 """How long an answer is kept that cannot be written."""
 AGAIN_SECONDS = 0.2
-RUNNER = "run_steps"
 KEY_HEADER = "Idempotency-Key"
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -45,6 +45,20 @@ async def take_signals() -> None:
 async def run_steps() -> None:
     """Do all steps that are due, and those that follow."""
     await run_due()
+
+
+@dramatiq.actor(actor_name=control.CANCELLER)
+async def cancel_executions() -> None:
+    """Cancel all executions that operators want to be cancelled."""
+    await cancel_wanted()
+
+
+async def cancel_wanted() -> None:
+    """Cancel them, some in each transaction."""
+    more = True
+    while more and not stopping.asked():
+        async with transaction() as session:
+            more = await control.cancel_some(session)
 
 
 async def take_all() -> None:

@@ -74,7 +74,11 @@ class WorkflowExecution(Record):
         sa.Index("ix_workflow_executions_contact_id_workflow_id", "contact_id", "workflow_id"),
         sa.Index("ix_workflow_executions_workflow_id_created_at", "workflow_id", "created_at"),
         sa.Index("ix_workflow_executions_version_id", "workflow_version_id"),
-        sa.Index("ix_workflow_executions_ended_at", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
+        sa.Index(
+            "ix_workflow_executions_ended_at",
+            "ended_at",
+            postgresql_where=sa.text("ended_at IS NOT NULL AND entry_key IS NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 80}},
     )
 

@@ -86,6 +86,12 @@ class FactKind(StrEnum):
     WORKFLOW_ACTIVATED = "workflow.activated"
     WORKFLOW_PAUSED = "workflow.paused"
     WORKFLOW_ARCHIVED = "workflow.archived"
+    WORKFLOW_EMPTIED = "workflow.emptied"
+    WORKFLOW_EXECUTION_STARTED = "workflow_execution.started"
+    WORKFLOW_EXECUTION_CANCELLED = "workflow_execution.cancelled"
+    WORKFLOW_EXECUTION_RETRIED = "workflow_execution.retried"
+    WORKFLOW_EXECUTION_CONTINUED = "workflow_execution.continued"
+    WORKFLOW_EXECUTION_FAILED = "workflow_execution.failed"
 
 
 class Fact(Record):

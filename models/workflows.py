@@ -41,12 +41,14 @@ class Workflow(Record):
             of webhooks may be secret, so the audit log tells only that it has changed.
         active_version_id: the version that contacts enter by, or would if it were ACTIVE; None before the first.
         version: grows with every change.
+        cancelled_until: executions that came in until then are being cancelled; None when none is.
     """
 
     __tablename__ = "workflows"
     __table_args__ = (
         sa.Index("ix_workflows_app_id_id", "app_id", "id"),
         sa.Index("ix_workflows_app_id_status_id", "app_id", "status", "id"),
+        sa.Index("ix_workflows_cancelled_until", "id", postgresql_where=sa.text("cancelled_until IS NOT NULL")),
     )
 
     app_id: Mapped[UUID] = app_key()
@@ -58,6 +60,7 @@ class Workflow(Record):
     created_by_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("admin_users.id", ondelete="SET NULL"))
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
+    cancelled_until: Mapped[datetime | None]
 
 
 class WorkflowVersion(Record):

@@ -13,6 +13,7 @@ from resolvers import (
     conversations,
     devices,
     events,
+    executions,
     in_app_messages,
     labels,
     live_conversations,
@@ -56,6 +57,7 @@ class Query(
     messages.Query,
     labels.Query,
     workflows.Query,
+    executions.Query,
 ):
     """Read."""
 
@@ -86,6 +88,7 @@ class Mutation(
     labels.Mutation,
     typists.Mutation,
     workflows.Mutation,
+    executions.Mutation,
 ):
     """Change."""
 
@@ -98,5 +101,6 @@ class Subscription(
     typists.Subscription,
     presence.Subscription,
     settings.Subscription,
+    executions.Subscription,
 ):
     """Watch."""

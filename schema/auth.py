@@ -39,6 +39,7 @@ described(
     VIEW_WORKFLOWS="See workflows, check them, and try them out dry.",
     EDIT_WORKFLOWS="Draw workflows, publish them, and let contacts in.",
     VIEW_SETTINGS="Read the settings of the app, and which features it has.",
+    RUN_WORKFLOWS="Start workflows for contacts; cancel, retry and continue executions.",
     MANAGE_SETTINGS="Change the settings of the app.",
     VIEW_TEAM="See the people of the team and their roles.",
     MANAGE_TEAM="Invite people, change roles, remove people.",

@@ -20,6 +20,7 @@ from domain.conversations import counting, reads
 from domain.conversations.assignment import agents, history
 from domain.conversations.assignment.agents import Load
 from domain.conversations.counting import Counts
+from domain.executions import analytics, queries
 from domain.messages import listing
 from domain.pages import Page, PageRequest
 from domain.team import members
@@ -31,11 +32,12 @@ from models.broadcasts import Broadcast
 from models.contacts import Contact
 from models.conversations import Conversation
 from models.devices import Device
+from models.executions import WorkflowStep
 from models.labels import Label
 from models.messages import Message, MessageRevision
 from models.opt_outs import OptOut
 from models.team import AdminUser
-from models.workflows import WorkflowVersion
+from models.workflows import Workflow, WorkflowVersion
 
 R = TypeVar("R", bound=Record)
 
@@ -136,6 +138,18 @@ async def _loads(members: list[tuple[UUID, UUID]]) -> list[Load]:
     return [found.get(one, Load(0, 0)) for one in members]
 
 
+async def _workflow_stats(workflow_ids: list[UUID]) -> list[analytics.Stats]:
+    async with transaction() as session:
+        found = await analytics.stats(session, workflow_ids)
+    return [found.get(id_, analytics.Stats()) for id_ in workflow_ids]
+
+
+async def _nodes_of_executions(execution_ids: list[UUID]) -> list[Sequence[str]]:
+    async with transaction() as session:
+        found = await queries.current_nodes(session, execution_ids)
+    return [found.get(id_, ()) for id_ in execution_ids]
+
+
 class Loaders:
     """All edges, made anew for each operation."""
 
@@ -146,7 +160,11 @@ class Loaders:
         self.broadcast = _by_id(Broadcast)
         self.contact = _by_id(Contact)
         self.device = _by_id(Device)
+        self.workflow = _by_id(Workflow)
         self.workflow_version = _by_id(WorkflowVersion)
+        self.workflow_stats = DataLoader(_workflow_stats)
+        self.nodes_of_execution = DataLoader(_nodes_of_executions)
+        self.steps_of_execution = _of(WorkflowStep, WorkflowStep.execution_id)
         self.devices_of_contact = _of(Device, Device.contact_id)
         self.opt_outs_of_contact = _of(OptOut, OptOut.contact_id)
         self.broadcast_stats = DataLoader(_broadcast_stats)

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.config import config
 from core.ids import new_id
+from domain import facts
 from domain.executions import tallies
 from domain.executions.ending import end
 from domain.executions.plans import Plan
 from domain.executions.telling import told
+from domain.principals import Author
 from domain.workflows.nodes.acts import Again, Done, Ends, Fails, Json, Result, Waits
 from models.executions import (
     EndReason,
@@ -29,6 +31,7 @@ from models.executions import (
     WorkflowStep,
     WorkflowWait,
 )
+from models.facts import FactKind
 
 FAILED_WAY = "failed"
 MESSAGE_MOST = 500
@@ -175,8 +178,21 @@ async def _fail(
     await _close(session, execution, step, StepStatus.FAILED, failure.output, {"failed": 1})
     execution.error_node_id, execution.error_code = step.node_id, failure.code
     execution.error_message = step.error_message
+    _record_failure(session, execution)
     await end(session, execution, ExecutionStatus.FAILED)
     return None
+
+
+def _record_failure(session: AsyncSession, execution: WorkflowExecution) -> None:
+    """That it failed is a fact, for those who want to hear of it; what the error says is nobody else's."""
+    author = Author(f"workflow:{execution.workflow_id}")
+    node_id, code = execution.error_node_id, execution.error_code
+    after = {"status": ExecutionStatus.FAILED.value, "error_node_id": node_id, "error_code": code}
+    change = ({"status": ExecutionStatus.RUNNING.value}, after)
+    workflow_id, kind = str(execution.workflow_id), FactKind.WORKFLOW_EXECUTION_FAILED
+    facts.record(
+        session, author, kind, execution, change=change, workflow_id=workflow_id, node_id=node_id, error_code=code
+    )
 
 
 async def owned(session: AsyncSession, claim: Claim) -> WorkflowStep | None:

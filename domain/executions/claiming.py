@@ -37,7 +37,9 @@ async def renew(session: AsyncSession, held: Sequence[Claim]) -> None:
     """Keep some steps for another while; those that somebody else has by now stay theirs."""
     if held:
         mine = sa.tuple_(WorkflowStep.id, WorkflowStep.fence).in_([(one.step_id, one.fence) for one in held])
-        kept = sa.update(WorkflowStep).where(mine, _IS_DUE).values(due_at=lease())
+        # one that has come to wait keeps its time, also when this has waited for the commit that says so
+        is_at_work = sa.and_(_IS_DUE, WorkflowStep.status == StepStatus.RUNNING)
+        kept = sa.update(WorkflowStep).where(mine, is_at_work).values(due_at=lease())
         await session.execute(kept.execution_options(synchronize_session=False))
 
 

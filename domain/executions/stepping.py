@@ -97,17 +97,27 @@ async def _contact(session: AsyncSession, contact_id: object, *, alone: bool) ->
 async def _is_over(session: AsyncSession, turn: Turn) -> bool:
     """Whether the execution goes no further now: it has ended, ends here, or its workflow is paused."""
     execution, contact = turn.execution, turn.contact
-    if execution.status is not ExecutionStatus.RUNNING:
+    if await _is_gone(session, turn) or contact is None:
         return True
-    if contact is None:
-        await end(session, execution, ExecutionStatus.CANCELLED, EndReason.CONTACT_ERASED)
+    standing = sa.select(Workflow.status, Workflow.cancelled_until).where(Workflow.id == execution.workflow_id)
+    status, cancelled_until = (await session.execute(standing)).one()
+    if cancelled_until is not None and execution.created_at <= cancelled_until:
+        await end(session, execution, ExecutionStatus.CANCELLED, EndReason.OPERATOR)
         return True
-    status = await session.scalar(sa.select(Workflow.status).where(Workflow.id == execution.workflow_id))
     if status is WorkflowStatus.PAUSED:
         turn.step.held, turn.step.due_at = True, now()
         turn.step.status = StepStatus.PENDING if turn.step.then is None else StepStatus.WAITING
         return True
     return await _leaves(session, turn, contact)
+
+
+async def _is_gone(session: AsyncSession, turn: Turn) -> bool:
+    """Whether the execution has ended, or ends here as its contact was erased: nothing more is written of them."""
+    if turn.execution.status is not ExecutionStatus.RUNNING:
+        return True
+    if turn.contact is None:
+        await end(session, turn.execution, ExecutionStatus.CANCELLED, EndReason.CONTACT_ERASED)
+    return turn.contact is None
 
 
 async def _leaves(session: AsyncSession, turn: Turn, contact: Contact) -> bool:
@@ -153,7 +163,7 @@ async def _act(scene: Scene, plan: Plan) -> Result | Sending:
 async def answered(session: AsyncSession, claim: Claim, call: Call, answer: Answer) -> Next:
     """Write what has come of a call; nothing when somebody else has the step by now."""
     turn = await _turn(session, claim)
-    if turn is None or turn.execution.status is not ExecutionStatus.RUNNING:
+    if turn is None or await _is_gone(session, turn):
         return Next()
     result = answers.result(turn.step, call, answer)
     return Next(claim=await advancing.settle(session, turn.execution, turn.step, turn.plan, result))
@@ -162,7 +172,7 @@ async def answered(session: AsyncSession, claim: Claim, call: Call, answer: Answ
 async def broke(session: AsyncSession, claim: Claim, error: Exception) -> None:
     """A step has raised what nobody expected: it is tried again a few times, then it has failed."""
     turn = await _turn(session, claim)
-    if turn is None or turn.execution.status is not ExecutionStatus.RUNNING:
+    if turn is None or await _is_gone(session, turn):
         return
     retry_at = now() + backoff(turn.step.failures) if turn.step.failures < FAILURES_MOST else None
     failure = Fails(BROKEN, type(error).__name__, retry_at)

@@ -135,7 +135,12 @@ KINDS: dict[str, Kind] = {
             lambda config: str(config.segment_id),
         ),
         Kind(TriggerKind.SCHEDULE, Scheduled, "A time has come, for all contacts of a segment."),
-        Kind(TriggerKind.MANUAL, Manual, "Somebody of the team, or the API, lets a contact in."),
+        Kind(
+            TriggerKind.MANUAL,
+            Manual,
+            "Somebody of the team, or the API, lets a contact in.",
+            brings=("event.properties.*",),
+        ),
     )
 }
 

@@ -89,7 +89,7 @@ async def activate(
         Unpublishable: something is wrong with it; tells all that is.
     """
     row = await _open(session, principal, workflow_id)
-    version = await _numbered(session, row, number) if number is not None else await latest(session, row)
+    version = await numbered(session, row, number) if number is not None else await latest(session, row)
     if version is None:
         version = await _publish(session, principal, row)
     else:
@@ -147,7 +147,12 @@ async def latest(session: AsyncSession, row: Workflow) -> WorkflowVersion | None
     return (await session.scalars(own.order_by(WorkflowVersion.number.desc()).limit(1))).first()
 
 
-async def _numbered(session: AsyncSession, row: Workflow, number: int, field: str = "number") -> WorkflowVersion:
+async def numbered(session: AsyncSession, row: Workflow, number: int, field: str = "number") -> WorkflowVersion:
+    """The version of a workflow with a number.
+
+    Raises:
+        NotFound: there is no such version.
+    """
     own = sa.select(WorkflowVersion).where(WorkflowVersion.workflow_id == row.id, WorkflowVersion.app_id == row.app_id)
     version = (await session.scalars(own.where(WorkflowVersion.number == number))).first()
     if version is None:
@@ -163,7 +168,7 @@ async def drawn(
     Raises:
         NotFound: there is no such version.
     """
-    json = row.definition if number is None else (await _numbered(session, row, number, field)).definition
+    json = row.definition if number is None else (await numbered(session, row, number, field)).definition
     return definition.parse(json)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 import strawberry
 from strawberry.scalars import JSON
 
+from domain.executions.analytics import Stats
 from domain.workflows import configs, definition, triggers
 from domain.workflows.configs import Config
 from domain.workflows.definition import Definition as DefinitionRow
@@ -29,6 +30,7 @@ from schema.auth import AdminUser
 from schema.context import Info
 from schema.views import described, plain, view
 from schema.workflows.configs import WorkflowNodeConfig, WorkflowTrigger, type_of
+from schema.workflows.stats import WorkflowStats
 
 described(
     WorkflowStatus,
@@ -215,6 +217,11 @@ class Workflow:
         """The version."""
         id_ = row.active_version_id
         return await info.context.loaders.workflow_version.load(id_) if id_ else None
+
+    @strawberry.field(description="What has become of those who came in.", graphql_type=WorkflowStats)
+    async def stats(row: strawberry.Parent[WorkflowRow], info: Info) -> Stats:
+        """The counts."""
+        return await info.context.loaders.workflow_stats.load(row.id)
 
     @strawberry.field(
         description="Who created it; null when a program did, or they are gone.", graphql_type=AdminUser | None

@@ -14,6 +14,7 @@ from core.ids import new_id
 from domain import retention
 from models.base import Model
 from models.channels import ChannelKind
+from models.executions import ExecutionStatus, WorkflowExecution, WorkflowWait
 from models.facts import Fact, FactKind
 from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
@@ -86,6 +87,21 @@ async def revoked(team: Team, at: datetime) -> Model:
     return await expired(team, NEVER, revoked_at=at)
 
 
+async def execution(team: Team, at: datetime, **fields: Any) -> Model:
+    workflow, person = await factories.workflow(team), await factories.person(team.app_id)
+    of = {"app_id": team.app_id, "workflow_id": workflow.id, "workflow_version_id": workflow.active_version_id}
+    ended = {"status": ExecutionStatus.COMPLETED, "open_steps": 0, "ended_at": at, "trigger_key": str(new_id())}
+    return WorkflowExecution(contact_id=person.id, **of | ended | fields)
+
+
+async def goal(team: Team, at: datetime) -> Model:
+    row = await execution(team, NEVER, status=ExecutionStatus.RUNNING)
+    async with transaction() as session:
+        session.add(row)
+    of = {"app_id": team.app_id, "contact_id": row.contact_id, "execution_id": row.id}
+    return WorkflowWait(event_name="bought", expires_at=at, **of)
+
+
 async def is_kept(row: Model) -> bool:
     async with transaction() as session:
         return await session.get(type(row), sa.inspect(row).identity) is not None
@@ -107,6 +123,8 @@ async def purge() -> None:
         (expired, 30 * DAY),
         (revoked, 30 * DAY),
         (mark, 0 * DAY),
+        (execution, 365 * DAY),
+        (goal, 0 * DAY),
     ],
 )
 async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:
@@ -130,6 +148,15 @@ async def test_a_fact_that_waits_for_its_followers_stays(team: Team) -> None:
     assert await is_kept(row)
     async with transaction() as session:
         await session.execute(sa.update(Fact).filter_by(id=row.id).values(dispatched_at=now()))
+
+
+async def test_an_execution_that_keeps_its_contact_out_for_ever_stays(team: Team) -> None:
+    row = await execution(team, TODAY - 400 * DAY, entry_key="once:somebody")
+    async with transaction() as session:
+        session.add(row)
+    with time_machine.travel(TODAY, tick=False):
+        await purge()
+    assert await is_kept(row)
 
 
 async def test_it_goes_a_bounded_number_at_a_time_the_oldest_first(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from models.api_keys import ApiKey
 from models.audit import AuditEntry
 from models.broadcasts import Broadcast, BroadcastStatus
 from models.channels import ChannelKind
+from models.contacts import Contact
 from models.conversations import Conversation
 from models.devices import Device
 from models.invitations import Invitation
@@ -51,7 +52,10 @@ LISTS = {
         totalCount nodes { status contact { name } assignee { name } labels { name openCount } lastMessage { body }
             unreadCount previous { id } messages(last: 1) { nodes { body author { name } } } } } }""",
     "workflows": """{ list: workflows(first: 100) { totalCount nodes {
-        name activeVersion { number publishedBy { name } } createdBy { name } definition { nodes { id } } } } }""",
+        name activeVersion { number publishedBy { name } } createdBy { name } definition { nodes { id } }
+        stats { running avgDuration } } } }""",
+    "workflowExecutions": """query($workflow: ID!) { list: workflowExecutions(workflowId: $workflow, first: 100) {
+        totalCount nodes { status version workflow { name } contact { name } currentNodeIds steps { action } } } }""",
     "workflowVersions": """query($workflow: ID!) { list: workflowVersions(workflowId: $workflow, first: 100) {
         totalCount nodes { number publishedBy { name } } } }""",
     "labels": "{ list: labels(first: 100) { totalCount nodes { name colour openCount } } }",
@@ -129,6 +133,10 @@ async def workflows(team: Team, count: int) -> UUID:
             version = WorkflowVersion(id=new_id(), **by, **number)
             session.add(version)
             made[no - 1].active_version_id = version.id
+    async with transaction() as session:
+        ids = list(await session.scalars(sa.select(Contact.id).where(Contact.app_id == team.app_id)))
+    for contact_id in ids:
+        await factories.execution(team, contact_id, made[0])
     return made[0].id
 
 

@@ -111,6 +111,11 @@ KINDS = {
     "deleteLabel.id": "label",
     "workflowId": "workflow",
     "workflow.id": "workflow",
+    "executionId": "execution",
+    "workflowExecution.id": "execution",
+    "cancelWorkflowExecution.id": "execution",
+    "retryWorkflowExecution.id": "execution",
+    "continueWorkflowExecution.id": "execution",
     "exportWorkflow.id": "workflow",
     "updateWorkflow.id": "workflow",
     "duplicateWorkflow.id": "workflow",
@@ -167,7 +172,8 @@ async def things(team: Team) -> Things:
     ids |= await factories.account(team) | {"segment": (await factories.segment(team)).id}
     ids |= await _inbox(team, contact.id, device.id) | {"attachment": (await factories.attachment(team)).id}
     ids["ownAttachment"] = (await factories.attachment(team, uploader=f"device:{device.id}")).id
-    ids["workflow"] = (await factories.workflow(team)).id
+    workflow = await factories.workflow(team)
+    ids["workflow"], ids["execution"] = workflow.id, (await factories.execution(team, contact.id, workflow)).id
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
     return Things(team, {kind: str(id_) for kind, id_ in ids.items()}, await factories.device_token(device.id))
 

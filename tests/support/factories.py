@@ -27,6 +27,7 @@ from models.channels import ChannelKind
 from models.contacts import Contact
 from models.conversations import Conversation
 from models.devices import Device, Platform
+from models.executions import ExecutionStatus, StepStatus, WorkflowExecution, WorkflowStep, WorkflowWait
 from models.frequency_marks import FrequencyMark
 from models.invitations import Invitation
 from models.mails import Mail
@@ -36,7 +37,9 @@ from models.segments import Segment
 from models.suppressions import SuppressionReason
 from models.team import AdminUser, Membership, Role
 from models.two_factors import BackupCode, TwoFactor
-from models.workflows import Workflow, WorkflowStatus
+from models.workflow_signals import WorkflowSignal
+from models.workflow_tallies import WorkflowMove, WorkflowTally
+from models.workflows import TriggerKind, Workflow, WorkflowStatus
 
 PASSWORD = "correct horse battery"
 SUPPRESSED = "bounced@example.com"
@@ -224,6 +227,10 @@ WORKFLOW = {
 """A definition with nothing wrong."""
 
 
+MANUAL = WORKFLOW | {"trigger": {"type": "manual"}}
+"""The same, for whom somebody lets in."""
+
+
 async def workflow(
     team: Team, definition: object = WORKFLOW, status: WorkflowStatus = WorkflowStatus.ACTIVE
 ) -> Workflow:
@@ -234,6 +241,39 @@ async def workflow(
         if status is WorkflowStatus.ACTIVE:
             await versions.activate(session, principal(team), row.id)
     return row
+
+
+async def execution(team: Team, contact_id: UUID, workflow: Workflow, **fields: Any) -> WorkflowExecution:
+    """A contact who waits in a workflow for an event until long from now, and for its goal; counted, and a signal."""
+    assert workflow.active_version_id
+    of_app, at = {"app_id": team.app_id}, now() + timedelta(days=300)
+    of_version = {"workflow_id": workflow.id, "workflow_version_id": workflow.active_version_id} | of_app
+    made = {"id": new_id(), "contact_id": contact_id, "trigger_key": f"test:{new_id()}", "open_steps": 1}
+    row = WorkflowExecution(**of_version | made | fields)
+    open_ = {"status": StepStatus.WAITING, "then": "next"} if row.open_steps else {"status": StepStatus.FAILED}
+    if not row.open_steps:
+        open_ |= {"ended_at": now(), "error_code": "SERVER_ERROR"}
+    step = WorkflowStep(id=new_id(), execution_id=row.id, node_id="wait", kind="wait", due_at=at, **of_version | open_)
+    awaited = {"execution_id": row.id, "contact_id": contact_id, "event_name": "order_placed", "expires_at": at}
+    async with transaction() as session:
+        session.add(row)
+        await session.flush()
+        session.add(step)
+        await session.flush()
+        session.add(WorkflowWait(step_id=step.id, **awaited | of_app))
+        signal = {"contact_id": contact_id, "kind": TriggerKind.EVENT, "keys": ["order_placed"], "due_at": None}
+        session.add(WorkflowSignal(**signal | of_app))
+        entered = {"node_id": "", "entered": 1, **of_version}
+        await session.merge(WorkflowTally(**entered))
+        session.add(WorkflowMove(**entered | {"node_id": "wait"}))
+    return row
+
+
+async def failed_execution(team: Team, contact_id: UUID, workflow: Workflow) -> WorkflowExecution:
+    """A contact whose wait has failed, whatever that may be."""
+    error = {"error_node_id": "wait", "error_code": "SERVER_ERROR", "error_message": "The server answered 500."}
+    ended = {"status": ExecutionStatus.FAILED, "ended_at": now(), "open_steps": 0}
+    return await execution(team, contact_id, workflow, **ended | error)
 
 
 async def broadcast(team: Team, **fields: Any) -> Broadcast:

@@ -186,6 +186,20 @@ async def _draft_workflow(stage: Scene) -> str:
     return str((await factories.workflow(stage.team, status=WorkflowStatus.DRAFT)).id)
 
 
+async def _execution(stage: Scene) -> str:
+    workflow = await factories.workflow(stage.team)
+    return str((await factories.execution(stage.team, stage.contact_id, workflow)).id)
+
+
+async def _failed_execution(stage: Scene) -> str:
+    workflow = await factories.workflow(stage.team)
+    return str((await factories.failed_execution(stage.team, stage.contact_id, workflow)).id)
+
+
+async def _manual_workflow(stage: Scene) -> str:
+    return str((await factories.workflow(stage.team, factories.MANUAL)).id)
+
+
 async def _user_id(_stage: Scene) -> str:
     return USER_ID
 
@@ -298,6 +312,9 @@ PLACEHOLDERS: dict[str, Maker] = {
     "$segmentId": _segment_id,
     "$workflowId": _workflow,
     "$draftWorkflowId": _draft_workflow,
+    "$manualWorkflowId": _manual_workflow,
+    "$executionId": _execution,
+    "$failedExecutionId": _failed_execution,
     "$userId": _user_id,
     "$messageId": _message_id,
     "$conversationId": _conversation,

@@ -1,0 +1,1 @@
+"""Executions of workflows: what is shown of them, what goes in."""
