@@ -15,6 +15,7 @@ from models.in_app_messages import InAppMessage
 from models.mails import Mail
 from models.sessions import UserSession
 from models.streams import StreamEvent
+from models.webhooks import Webhook, WebhookEvent
 
 AT_ONCE = 1_000
 
@@ -35,6 +36,8 @@ RULES = (
     Rule(Mail, Mail.created_at, timedelta(days=30)),
     Rule(StreamEvent, StreamEvent.created_at, timedelta(days=7)),
     Rule(InAppMessage, InAppMessage.created_at, timedelta(days=90)),
+    Rule(WebhookEvent, WebhookEvent.created_at, timedelta(days=30)),  # and with it its deliveries and their tries
+    Rule(Webhook, Webhook.deleted_at, timedelta(days=31), Webhook.deleted_at.is_not(None)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

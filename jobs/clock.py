@@ -16,6 +16,8 @@ from domain.audit import keeping
 from domain.broadcasts import expansion, starting, turns, variants
 from domain.conversations import control
 from domain.conversations.assignment import queueing
+from domain.webhook_events.writing import DELIVERER
+from domain.webhooks import claiming
 from jobs.broadcasts import expand_broadcast, wake_chunks
 
 log = structlog.get_logger(__name__)
@@ -72,6 +74,14 @@ async def wake_mails() -> None:
         await wake(mails.SENDER)
 
 
+async def wake_webhooks() -> None:
+    """Wake who delivers webhooks when something is due: again, or as its wake-up or worker got lost."""
+    async with transaction() as session:
+        waiting = await claiming.waiting(session)
+    if waiting:
+        await wake(DELIVERER)
+
+
 async def wake_snoozed() -> None:
     """Bring back the snoozed conversations whose instant has come."""
     async with transaction() as session:
@@ -123,6 +133,7 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     wake_chunks,
     advance_stalled,
     wake_mails,
+    wake_webhooks,
     wake_snoozed,
     tend_queues,
     keep_audit_log,

@@ -33,6 +33,7 @@ from models import (
     suppressions,
     team,
     two_factors,
+    webhooks,
     workflows,
 )
 from models.base import Model
@@ -68,5 +69,6 @@ __all__ = [
     "suppressions",
     "team",
     "two_factors",
+    "webhooks",
     "workflows",
 ]

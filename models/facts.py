@@ -86,6 +86,14 @@ class FactKind(StrEnum):
     WORKFLOW_ACTIVATED = "workflow.activated"
     WORKFLOW_PAUSED = "workflow.paused"
     WORKFLOW_ARCHIVED = "workflow.archived"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_ENABLED = "webhook.enabled"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - a kind of fact
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_REPLAYED = "webhook.replayed"
 
 
 class Fact(Record):

@@ -91,9 +91,7 @@ class Webhook(Record):
     __tablename__ = "webhooks"
     __table_args__ = (
         sa.Index("ix_webhooks_app_id_id", "app_id", "id"),
-        sa.Index(
-            "ix_webhooks_told", "app_id", postgresql_where=sa.text("stopped IS NULL AND deleted_at IS NULL")
-        ),
+        sa.Index("ix_webhooks_told", "app_id", postgresql_where=sa.text("stopped IS NULL AND deleted_at IS NULL")),
         sa.Index("ix_webhooks_deleted_at", "deleted_at", postgresql_where=sa.text("deleted_at IS NOT NULL")),
     )
 
@@ -148,15 +146,9 @@ class WebhookDelivery(Record):
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        sa.Index(
-            "ix_webhook_deliveries_due", "webhook_id", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")
-        ),
-        sa.Index(
-            "ix_webhook_deliveries_leased", "webhook_id", postgresql_where=sa.text("lease_until IS NOT NULL")
-        ),
-        sa.Index(
-            "ix_webhook_deliveries_tests", "due_at", postgresql_where=sa.text("is_test AND due_at IS NOT NULL")
-        ),
+        sa.Index("ix_webhook_deliveries_due", "webhook_id", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+        sa.Index("ix_webhook_deliveries_leased", "webhook_id", postgresql_where=sa.text("lease_until IS NOT NULL")),
+        sa.Index("ix_webhook_deliveries_tests", "due_at", postgresql_where=sa.text("is_test AND due_at IS NOT NULL")),
         sa.Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
         sa.Index("ix_webhook_deliveries_webhook_id_status_id", "webhook_id", "status", "id"),
         sa.Index("ix_webhook_deliveries_event_id", "event_id"),

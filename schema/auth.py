@@ -39,6 +39,8 @@ described(
     VIEW_WORKFLOWS="See workflows, check them, and try them out dry.",
     EDIT_WORKFLOWS="Draw workflows, publish them, and let contacts in.",
     MANAGE_SETTINGS="Change the settings of the app.",
+    VIEW_WEBHOOKS="See webhooks, what they were told and what came of it.",
+    MANAGE_WEBHOOKS="Say which addresses are told what happens, test them, and tell them again.",
     VIEW_TEAM="See the people of the team and their roles.",
     MANAGE_TEAM="Invite people, change roles, remove people.",
     MANAGE_API_KEYS="Create, replace and revoke API keys.",

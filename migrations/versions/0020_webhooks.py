@@ -101,7 +101,10 @@ def _deliveries() -> None:
             ["webhook_id"], ["webhooks.id"], name="fk_webhook_deliveries_webhook_id_webhooks", ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["event_id"], ["webhook_events.id"], name="fk_webhook_deliveries_event_id_webhook_events", ondelete="CASCADE"
+            ["event_id"],
+            ["webhook_events.id"],
+            name="fk_webhook_deliveries_event_id_webhook_events",
+            ondelete="CASCADE",
         ),
         postgresql_with={"fillfactor": 80},
     )
