@@ -28,7 +28,7 @@ FOLLOWED = frozenset({FactKind.BROADCAST_STARTED, FactKind.BROADCAST_RESUMED})
 _ONE_AT_A_TIME = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended(DISPATCHER, 0)))
 
 
-def record(
+def record(  # noqa: PLR0913 - what a fact is made of
     session: AsyncSession,
     author: Author,
     kind: FactKind,

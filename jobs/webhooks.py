@@ -73,14 +73,23 @@ class _Loop:
             while True:
                 ends = stopping.asked() or monotonic() > end
                 claimed = await self._turn(tried, 0 if ends else AT_ONCE - len(self.open))
-                if not claimed and not self.open:
+                if claimed or self.open:
+                    tried = await self._results()
+                elif ends or not self._is_called():
                     break
-                tried = await self._results()
+                else:
+                    tried = []
         finally:
             self.running = False
             self.called.clear()
         if monotonic() > end:
             await wake(DELIVERER)
+
+    def _is_called(self) -> bool:
+        """Whether somebody has called since it was last looked; what they mean may not have been seen yet."""
+        is_called = self.called.is_set()
+        self.called.clear()
+        return is_called
 
     async def _turn(self, tried: Sequence[Tried], room: int) -> int:
         """Write what came of tries and take what is due, in one transaction; how many are taken."""
@@ -125,7 +134,7 @@ async def attempt(parcel: Parcel) -> Tried:
     headers = _headers(parcel, at)
     try:
         answer = await channels.http().post(parcel.url, parcel.body, headers)
-    except Exception as error:  # whatever goes wrong with one must not take the others along
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong with one must not take the others along
         return Tried(parcel, at, _since(began), failure=_failure(error), request_headers=_shown(parcel, headers))
     return Tried(
         parcel=parcel,

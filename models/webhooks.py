@@ -79,8 +79,8 @@ class Webhook(Record):
     Attributes:
         event_types: values of `WebhookEventType`, in their order.
         header_names: of the headers that go along; their values are encrypted in `headers`, an object as JSON.
-        secret: what deliveries are signed with; `secret_before`, too, until `secret_before_until`.
-        stopped: why nothing is sent; NULL when it is.
+        secret: what deliveries are signed with; `previous_secret`, too, until `previous_secret_expires_at`.
+        disabled_reason: why nothing is sent; NULL when it is.
         failing_since: the first try that failed after the last that succeeded.
         failures: tries in a row that failed, as the breaker counts them (`domain.webhooks.pace`).
         paused_until: nothing is tried before: the breaker is open, or the receiver has asked to wait.
@@ -91,7 +91,9 @@ class Webhook(Record):
     __tablename__ = "webhooks"
     __table_args__ = (
         sa.Index("ix_webhooks_app_id_id", "app_id", "id"),
-        sa.Index("ix_webhooks_told", "app_id", postgresql_where=sa.text("stopped IS NULL AND deleted_at IS NULL")),
+        sa.Index(
+            "ix_webhooks_told", "app_id", postgresql_where=sa.text("disabled_reason IS NULL AND deleted_at IS NULL")
+        ),
         sa.Index("ix_webhooks_deleted_at", "deleted_at", postgresql_where=sa.text("deleted_at IS NOT NULL")),
     )
 
@@ -102,11 +104,11 @@ class Webhook(Record):
     header_names: Mapped[list[str]] = mapped_column(default=list)
     headers: Mapped[str | None] = mapped_column(info=ENCRYPTED)
     secret: Mapped[str | None] = mapped_column(info=ENCRYPTED)
-    secret_before: Mapped[str | None] = mapped_column(info=ENCRYPTED)
-    secret_before_until: Mapped[datetime | None]
+    previous_secret: Mapped[str | None] = mapped_column(info=ENCRYPTED)
+    previous_secret_expires_at: Mapped[datetime | None]
     secret_rotated_at: Mapped[datetime] = mapped_column(default=now)
-    stopped: Mapped[WebhookStop | None]
-    stopped_at: Mapped[datetime | None]
+    disabled_reason: Mapped[WebhookStop | None]
+    disabled_at: Mapped[datetime | None]
     failing_since: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(default=0, server_default="0")
     paused_until: Mapped[datetime | None]
@@ -137,7 +139,7 @@ class WebhookDelivery(Record):
     """An event on its way to a webhook. Its id is as old as the event, so lists and `since` go by it.
 
     Attributes:
-        attempts: tries so far; who has claimed it is told apart from others by this number.
+        attempt_count: tries so far; who has claimed it is told apart from others by this number.
         tries: those since it was made, or was last replayed: there are eight at most.
         due_at: when it is tried next, or may be taken from a worker that has died; NULL when it is through.
         lease_until: until then a worker has it in hand.
@@ -161,7 +163,7 @@ class WebhookDelivery(Record):
     event_type: Mapped[WebhookEventType]
     is_test: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     status: Mapped[DeliveryStatus] = mapped_column(default=DeliveryStatus.PENDING, server_default="PENDING")
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    attempt_count: Mapped[int] = mapped_column(default=0, server_default="0")
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     due_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]

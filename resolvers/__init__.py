@@ -28,6 +28,7 @@ from resolvers import (
     two_factors,
     typists,
     viewer,
+    webhooks,
     workflows,
 )
 from resolvers.broadcasts import live as broadcasts_live
@@ -54,6 +55,7 @@ class Query(
     messages.Query,
     labels.Query,
     workflows.Query,
+    webhooks.Query,
 ):
     """Read."""
 
@@ -83,6 +85,7 @@ class Mutation(
     labels.Mutation,
     typists.Mutation,
     workflows.Mutation,
+    webhooks.Mutation,
 ):
     """Change."""
 
@@ -94,5 +97,6 @@ class Subscription(
     live_conversations.Subscription,
     typists.Subscription,
     presence.Subscription,
+    webhooks.Subscription,
 ):
     """Watch."""

@@ -35,6 +35,7 @@ from models.labels import Label
 from models.messages import Message, MessageRevision
 from models.opt_outs import OptOut
 from models.team import AdminUser
+from models.webhooks import WebhookAttempt, WebhookEvent
 from models.workflows import WorkflowVersion
 
 R = TypeVar("R", bound=Record)
@@ -147,6 +148,8 @@ class Loaders:
         self.contact = _by_id(Contact)
         self.device = _by_id(Device)
         self.workflow_version = _by_id(WorkflowVersion)
+        self.webhook_event = _by_id(WebhookEvent)
+        self.attempts_of_delivery = _of(WebhookAttempt, WebhookAttempt.delivery_id)
         self.devices_of_contact = _of(Device, Device.contact_id)
         self.opt_outs_of_contact = _of(OptOut, OptOut.contact_id)
         self.broadcast_stats = DataLoader(_broadcast_stats)

@@ -1,5 +1,6 @@
-"""Which facts are told to the outside, and how: a line each. Another kind of event is told by a line here, and one in
-`models.webhooks.WebhookEventType`.
+"""Which facts are told to the outside, and how: a line each.
+
+Another kind is told by a line here, and one in `models.webhooks.WebhookEventType`.
 """
 
 from collections.abc import Callable

@@ -129,7 +129,7 @@ async def _write(session: AsyncSession) -> None:
 
 async def _addressed(session: AsyncSession, happened: Sequence[Happened]) -> list[Addressed]:
     """Who wants to know what: the one look that every transaction takes."""
-    on = sa.and_(Webhook.stopped.is_(None), Webhook.deleted_at.is_(None))
+    on = sa.and_(Webhook.disabled_reason.is_(None), Webhook.deleted_at.is_(None))
     of = Webhook.app_id.in_({one.app_id for one in happened})
     wanted: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
     for id_, app_id, event_types in await session.execute(
@@ -169,8 +169,8 @@ async def _contact_ids(session: AsyncSession, rows: Iterable[Any]) -> Mapping[UU
     ids = {row.conversation_id for row in rows if isinstance(row, Message)}
     if not ids:
         return {}
-    found = await session.execute(sa.select(Conversation.id, Conversation.contact_id).where(Conversation.id.in_(ids)))
-    return {id_: contact_id for id_, contact_id in found}
+    rows = sa.select(Conversation.id, Conversation.contact_id).where(Conversation.id.in_(ids))
+    return dict((await session.execute(rows)).all())
 
 
 async def insert(

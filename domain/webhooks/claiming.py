@@ -38,7 +38,7 @@ _ROOM = """
         SELECT count(*) FROM webhook_deliveries d
         WHERE d.webhook_id = w.id AND d.lease_until IS NOT NULL AND d.lease_until > :now) AS room
       FROM waiting JOIN webhooks w ON w.id = waiting.webhook_id
-      WHERE w.stopped IS NULL AND w.deleted_at IS NULL AND (w.paused_until IS NULL OR w.paused_until <= :now)
+      WHERE w.disabled_reason IS NULL AND w.deleted_at IS NULL AND (w.paused_until IS NULL OR w.paused_until <= :now)
     ), due (id, turn) AS (
       SELECT d.id, d.turn FROM open CROSS JOIN LATERAL (
         SELECT d.id, row_number() OVER (ORDER BY d.due_at) AS turn FROM webhook_deliveries d
@@ -51,8 +51,8 @@ _ROOM = """
 _TAKEN = sa.text(f"""{_ROOM}
     SELECT d.id FROM due JOIN webhook_deliveries d ON d.id = due.id ORDER BY due.turn LIMIT :most
     FOR UPDATE OF d SKIP LOCKED
-""")
-_ANY = sa.text(f"{_ROOM} SELECT EXISTS (SELECT FROM due)")  # noqa: S608 - nothing in it comes from outside
+""")  # noqa: S608 - nothing in it comes from outside
+_ANY = sa.text(f"{_ROOM} SELECT EXISTS (SELECT FROM due)")  # noqa: S608 - the same
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ async def claim(session: AsyncSession, most: int) -> list[Parcel]:
     await _give_up(session, ids)
     until = now() + lease()
     values = {
-        "attempts": WebhookDelivery.attempts + 1,
+        "attempt_count": WebhookDelivery.attempt_count + 1,
         "tries": WebhookDelivery.tries + 1,
         "due_at": until,
         "lease_until": until,
@@ -168,7 +168,7 @@ def _parcel(row: WebhookDelivery, body: str, url: str, opened: _Opened) -> Parce
         id=row.id,
         app_id=row.app_id,
         webhook_id=row.webhook_id,
-        number=row.attempts,
+        number=row.attempt_count,
         tries=row.tries,
         is_test=row.is_test,
         message_id=message_id(row.event_id),

@@ -96,7 +96,7 @@ async def delete(session: AsyncSession, principal: Principal, webhook_id: UUID) 
     """
     row = await get(session, principal.app_id, webhook_id, lock=True)
     row.deleted_at = now()
-    row.secret = row.secret_before = row.secret_before_until = None
+    row.secret = row.previous_secret = row.previous_secret_expires_at = None
     standing.set_headers(row, {})
     facts.record(session, principal.author, FactKind.WEBHOOK_DELETED, row)
     await session.flush()
@@ -110,8 +110,8 @@ async def enable(session: AsyncSession, principal: Principal, webhook_id: UUID) 
         NotFound: no such webhook in this app.
     """
     row = await get(session, principal.app_id, webhook_id, lock=True)
-    if row.stopped:
-        row.stopped = row.stopped_at = row.failing_since = row.paused_until = None
+    if row.disabled_reason:
+        row.disabled_reason = row.disabled_at = row.failing_since = row.paused_until = None
         row.failures, row.updated_at = 0, now()
         facts.record(session, principal.author, FactKind.WEBHOOK_ENABLED, row)
         on_commit(session, lambda: wake(DELIVERER))
@@ -125,7 +125,7 @@ async def disable(session: AsyncSession, principal: Principal, webhook_id: UUID)
         NotFound: no such webhook in this app.
     """
     row = await get(session, principal.app_id, webhook_id, lock=True)
-    if not row.stopped:
+    if not row.disabled_reason:
         row.updated_at = now()
         standing.stop(row, WebhookStop.MANUAL, row.updated_at)
         facts.record(session, principal.author, FactKind.WEBHOOK_DISABLED, row, reason=WebhookStop.MANUAL)
@@ -144,8 +144,8 @@ async def rotate_secret(session: AsyncSession, principal: Principal, webhook_id:
         raise Invalid(f"overlapHours must be from 0 to {OVERLAP_MOST}.", field="overlapHours")
     row = await get(session, principal.app_id, webhook_id, lock=True)
     (before, *_), secret, at = standing.secrets_of(row), signing.new_secret(), now()
-    row.secret_before = standing.close(row, "secret_before", before) if overlap_hours else None
-    row.secret_before_until = at + timedelta(hours=overlap_hours) if overlap_hours else None
+    row.previous_secret = standing.close(row, "previous_secret", before) if overlap_hours else None
+    row.previous_secret_expires_at = at + timedelta(hours=overlap_hours) if overlap_hours else None
     row.secret, row.secret_rotated_at, row.updated_at = standing.close(row, "secret", secret), at, at
     facts.record(session, principal.author, FactKind.WEBHOOK_SECRET_ROTATED, row)
     await session.flush()

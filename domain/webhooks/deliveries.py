@@ -69,6 +69,11 @@ def _since(at: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(WebhookDelivery.id >= UUID(int=earliest << 80), WebhookDelivery.created_at >= at)
 
 
+def next_try(row: WebhookDelivery) -> datetime | None:
+    """When it is tried again; None while a worker has it in hand, and when it is through."""
+    return None if row.lease_until else row.due_at
+
+
 async def named(session: AsyncSession, app_id: UUID, webhook_id: UUID, ids: list[UUID]) -> list[WebhookDelivery]:
     """Those deliveries of a webhook, oldest first."""
     own_ = sa.and_(WebhookDelivery.app_id == app_id, WebhookDelivery.webhook_id == webhook_id)
@@ -109,7 +114,7 @@ async def replay(session: AsyncSession, principal: Principal, ids: list[UUID]) -
 
 async def _working(session: AsyncSession, app_id: UUID, webhook_id: UUID, field: str) -> Webhook:
     webhook = await standing.get(session, app_id, webhook_id, field=field)
-    if webhook.stopped:
+    if webhook.disabled_reason:
         raise Conflict("The webhook is disabled; enable it with enableWebhook first.", field=field)
     return webhook
 
@@ -140,7 +145,9 @@ async def _again(session: AsyncSession, which: sa.ColumnElement[bool]) -> list[W
     """Make them due. One that a worker has in hand goes on there: what comes of that counts."""
     free = sa.case((WebhookDelivery.lease_until.is_(None), now()), else_=WebhookDelivery.due_at)
     values: dict[str, Any] = {"status": DeliveryStatus.PENDING, "tries": 0, "due_at": free, "delivered_at": None}
-    again = sa.update(WebhookDelivery).where(which).values(**values).returning(WebhookDelivery)
+    locked = sa.select(WebhookDelivery.id).where(which).order_by(WebhookDelivery.id).with_for_update()
+    ids = list(await session.scalars(locked))
+    again = sa.update(WebhookDelivery).where(WebhookDelivery.id.in_(ids)).values(**values).returning(WebhookDelivery)
     rows = list(await session.scalars(again.execution_options(synchronize_session=False, populate_existing=True)))
     told_of(session, [(row.webhook_id, row.id) for row in rows])
     on_commit(session, lambda: wake(DELIVERER))

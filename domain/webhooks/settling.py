@@ -43,7 +43,7 @@ _SETTLE = sa.text("""
         :times, :responses, :bodies) AS one (id, number, attempt_id, sent_at, status, due_at, status_code, failure,
         url, request, milliseconds, response, body)
     ), mine AS (
-      SELECT d.id FROM webhook_deliveries d JOIN said ON said.id = d.id AND said.number = d.attempts
+      SELECT d.id FROM webhook_deliveries d JOIN said ON said.id = d.id AND said.number = d.attempt_count
       WHERE d.lease_until IS NOT NULL ORDER BY d.id FOR UPDATE OF d
     ), settled AS (
       UPDATE webhook_deliveries d SET lease_until = NULL, due_at = said.due_at, status = said.status,
@@ -160,7 +160,7 @@ def _count(row: Webhook, tried: Sequence[Tried], at: datetime) -> None:
 
 def _stop(row: Webhook, tried: Sequence[Tried], at: datetime) -> WebhookStop | None:
     """Why nothing more should be sent to it; None when it should, or nothing is as it is."""
-    if row.stopped or row.deleted_at:
+    if row.disabled_reason or row.deleted_at:
         return None
     if any(_is_gone(one) for one in tried):
         return WebhookStop.GONE

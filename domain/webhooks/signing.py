@@ -1,4 +1,4 @@
-"""Signatures as Standard Webhooks 1.0 has them: HMAC-SHA256 over id, time and body, one for each secret that is live."""
+"""Signatures as Standard Webhooks 1.0 has them: HMAC-SHA256 over id, time and body, one for each live secret."""
 
 import hmac
 import secrets

@@ -29,14 +29,14 @@ class WebhookStatus(StrEnum):
 
 def status(row: Webhook) -> WebhookStatus:
     """Where it stands."""
-    if row.stopped:
+    if row.disabled_reason:
         return WebhookStatus.DISABLED
     return WebhookStatus.FAILING if row.failing_since else WebhookStatus.ENABLED
 
 
 def stop(row: Webhook, why: WebhookStop, at: datetime) -> None:
     """Send nothing from now on. What waits is kept."""
-    row.stopped, row.stopped_at, row.paused_until = why, at, None
+    row.disabled_reason, row.disabled_at, row.paused_until = why, at, None
 
 
 async def get(
@@ -83,8 +83,8 @@ def secrets_of(row: Webhook) -> list[str]:
         Unavailable: the key is not at hand.
     """
     live = [("secret", row.secret)]
-    if row.secret_before_until and row.secret_before_until > now():
-        live.append(("secret_before", row.secret_before))
+    if row.previous_secret_expires_at and row.previous_secret_expires_at > now():
+        live.append(("previous_secret", row.previous_secret))
     return [decrypt(closed, f"webhooks.{column}:{row.id}") for column, closed in live if closed]
 
 

@@ -44,11 +44,11 @@ def _webhooks() -> None:
         sa.Column("header_names", TEXTS, nullable=False),
         sa.Column("headers", sa.Text(), nullable=True),
         sa.Column("secret", sa.Text(), nullable=True),
-        sa.Column("secret_before", sa.Text(), nullable=True),
-        sa.Column("secret_before_until", INSTANT, nullable=True),
+        sa.Column("previous_secret", sa.Text(), nullable=True),
+        sa.Column("previous_secret_expires_at", INSTANT, nullable=True),
         sa.Column("secret_rotated_at", INSTANT, nullable=False),
-        sa.Column("stopped", KIND, nullable=True),
-        sa.Column("stopped_at", INSTANT, nullable=True),
+        sa.Column("disabled_reason", KIND, nullable=True),
+        sa.Column("disabled_at", INSTANT, nullable=True),
         sa.Column("failing_since", INSTANT, nullable=True),
         sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
         sa.Column("paused_until", INSTANT, nullable=True),
@@ -60,7 +60,7 @@ def _webhooks() -> None:
         ),
     )
     op.create_index("ix_webhooks_app_id_id", "webhooks", ["app_id", "id"])
-    told, gone = sa.text("stopped IS NULL AND deleted_at IS NULL"), sa.text("deleted_at IS NOT NULL")
+    told, gone = sa.text("disabled_reason IS NULL AND deleted_at IS NULL"), sa.text("deleted_at IS NOT NULL")
     op.create_index("ix_webhooks_told", "webhooks", ["app_id"], postgresql_where=told)
     op.create_index("ix_webhooks_deleted_at", "webhooks", ["deleted_at"], postgresql_where=gone)
     wall("webhooks")
@@ -90,7 +90,7 @@ def _deliveries() -> None:
         sa.Column("event_type", KIND, nullable=False),
         sa.Column("is_test", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("status", KIND, server_default="PENDING", nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("attempt_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("due_at", INSTANT, nullable=True),
         sa.Column("lease_until", INSTANT, nullable=True),
