@@ -169,8 +169,8 @@ async def _contact_ids(session: AsyncSession, rows: Iterable[Any]) -> Mapping[UU
     ids = {row.conversation_id for row in rows if isinstance(row, Message)}
     if not ids:
         return {}
-    rows = sa.select(Conversation.id, Conversation.contact_id).where(Conversation.id.in_(ids))
-    return dict((await session.execute(rows)).all())
+    of = sa.select(Conversation.id, Conversation.contact_id).where(Conversation.id.in_(ids))
+    return {row.id: row.contact_id for row in await session.execute(of)}
 
 
 async def insert(
