@@ -75,6 +75,11 @@ MAY = {
     "publishWorkflow": MANAGERS,
     "activateWorkflow": MANAGERS,
     "deleteWorkflow": MANAGERS,
+    "webhooks": MANAGERS,
+    "webhookDeliveries": MANAGERS,
+    "createWebhook": OWNERS,
+    "rotateWebhookSecret": OWNERS,
+    "replayWebhookDeliveries": OWNERS,
     "ownConversations": set(),
     "ownMessages": set(),
     "sendOwnMessage": set(),
@@ -97,6 +102,7 @@ FORBIDDEN_FIELDS = {
     "updateBroadcast": {"appId": "x", "status": "SENT", "sentAt": "2000-01-01T00:00:00Z"},
     "sendMessage": {"status": "READ", "authorId": "x", "isNote": True, "direction": "INBOUND"},
     "sendOwnMessage": {"conversationId": "x", "contactId": "x", "isNote": True, "direction": "OUTBOUND"},
+    "createWebhook": {"appId": "x", "secret": "whsec_x", "createdById": "x", "failures": 1},
     "createApiKey": {"appId": "x", "secretHash": "x", "createdById": "x"},
 }
 

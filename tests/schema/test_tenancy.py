@@ -119,6 +119,16 @@ KINDS = {
     "publishWorkflow.id": "draftWorkflow",
     "activateWorkflow.id": "draftWorkflow",
     "deleteWorkflow.id": "draftWorkflow",
+    "webhookId": "webhook",
+    "webhook.id": "webhook",
+    "updateWebhook.id": "webhook",
+    "deleteWebhook.id": "webhook",
+    "enableWebhook.id": "webhook",
+    "disableWebhook.id": "webhook",
+    "rotateWebhookSecret.id": "webhook",
+    "testWebhook.id": "webhook",
+    "webhookDelivery.id": "webhookDelivery",
+    "replayWebhookDeliveries.ids": "webhookDelivery",
 }
 
 
@@ -169,6 +179,8 @@ async def things(team: Team) -> Things:
     ids["ownAttachment"] = (await factories.attachment(team, uploader=f"device:{device.id}")).id
     ids["workflow"] = (await factories.workflow(team)).id
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
+    webhook, _ = await factories.webhook(team)
+    ids |= {"webhook": webhook.id, "webhookDelivery": (await factories.webhook_delivery(team, webhook.id)).id}
     return Things(team, {kind: str(id_) for kind, id_ in ids.items()}, await factories.device_token(device.id))
 
 

@@ -21,7 +21,8 @@ from tests.support.factories import Team
 async def quiet() -> None:
     """What other tests have left is due no more."""
     async with transaction() as session:
-        await session.execute(sa.update(WebhookDelivery).values(due_at=None, lease_until=None))
+        due = sa.update(WebhookDelivery).where(WebhookDelivery.due_at.is_not(None))
+        await session.execute(due.values(due_at=None, lease_until=None))
 
 
 async def happens(team: Team, count: int = 1, **fields: Any) -> list[Contact]:
@@ -71,7 +72,9 @@ async def put(webhook: Webhook, **values: Any) -> None:
 async def let_pass(webhook: Webhook) -> None:
     """The time until its deliveries are due, its breaker lets one through, and a dead worker's claim ends."""
     past = now() - timedelta(seconds=1)
-    due = sa.update(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook.id, WebhookDelivery.due_at.is_not(None))
+    due = sa.update(WebhookDelivery).where(
+        WebhookDelivery.webhook_id == webhook.id, WebhookDelivery.due_at.is_not(None)
+    )
     async with transaction() as session:
         await session.execute(due.values(due_at=past, lease_until=None))
     await put(webhook, paused_until=None)
