@@ -38,6 +38,8 @@ RETRIED = {429, 503}
 BODY_CHARS = 4_096
 HEADERS_SHOWN = 30
 HEADER_CHARS = 500
+SECRET_CHARS = 4
+"""A shorter value of a header is found in every text."""
 MASK = "•••"
 if pace.TRY.total_seconds() < SECONDS:
     raise RuntimeError("domain.webhooks.pace.TRY must be as long as a request may take.")
@@ -125,17 +127,34 @@ async def _written_and_claimed(tried: Sequence[Tried], room: int) -> list[Parcel
         except Unavailable:
             if not tried or monotonic() > end:
                 raise
+        except Exception:
+            if len(tried) <= 1:
+                raise
+            log.exception("webhooks not written together")
+            await _written_alone(tried)
+            tried = ()
         await asyncio.sleep(AGAIN_SECONDS)
 
 
+async def _written_alone(tried: Sequence[Tried]) -> None:
+    """One by one, so that one that cannot be written is tried again without the others."""
+    for one in tried:
+        try:
+            async with transaction() as session:
+                await settling.settle(session, [one])
+        except Exception:
+            log.exception("webhook not written", delivery=str(one.parcel.id))
+
+
 async def attempt(parcel: Parcel) -> Tried:
-    """Send one, once."""
-    at, began = now(), monotonic()
-    headers = _headers(parcel, at)
+    """Send one, once. Whatever goes wrong with it takes no other along."""
+    at, began, headers = now(), monotonic(), dict[str, str]()
     try:
+        headers = _headers(parcel, at)
         answer = await channels.http().post(parcel.url, parcel.body, headers)
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong with one must not take the others along
-        return Tried(parcel, at, _since(began), failure=_failure(error), request_headers=_shown(parcel, headers))
+    except Exception as error:  # noqa: BLE001 - see above
+        shown = _shown(parcel, headers)
+        return Tried(parcel, at, _since(began), failure=_failure(error), request_headers=shown)
     return Tried(
         parcel=parcel,
         at=at,
@@ -184,18 +203,20 @@ def _shown(parcel: Parcel, headers: dict[str, str]) -> dict[str, str]:
     """Headers as they may be seen."""
     own = {name.lower() for name in parcel.headers}
     return {
-        name: MASK if name.lower() in own else _masked(parcel, value)[:HEADER_CHARS] for name, value in headers.items()
+        _masked(parcel, name)[:HEADER_CHARS]: MASK if name.lower() in own else _masked(parcel, value)[:HEADER_CHARS]
+        for name, value in headers.items()
     }
 
 
 def _text(answer: Answer) -> str:
-    """The beginning of what a receiver says, as text that can be kept: long enough to be masked before it is cut."""
-    return answer.body[: 8 * BODY_CHARS].decode("utf-8", "replace").replace("\0", "�")
+    """The beginning of what a receiver says: long enough to be masked before it is cut."""
+    return answer.body[: 8 * BODY_CHARS].decode("utf-8", "replace")
 
 
 def _masked(parcel: Parcel, text: str) -> str:
-    """Without our secrets, should a receiver say them back."""
+    """As it can be kept, without our secrets, should a receiver say them back."""
+    kept = text.encode("utf-8", "replace").decode().replace("\0", "�")
     for secret in (*parcel.secrets, *parcel.headers.values()):
-        if len(secret) >= 4:
-            text = text.replace(secret, MASK)
-    return text
+        if len(secret) >= SECRET_CHARS:
+            kept = kept.replace(secret, MASK)
+    return kept

@@ -127,7 +127,9 @@ async def _judge(session: AsyncSession, tried: Sequence[Tried], at: datetime) ->
     if working := [id_ for id_, of in by_webhook.items() if any(one.failure is None for one in of)]:
         shaky = sa.and_(Webhook.id.in_(working), Webhook.failing_since.is_not(None))
         locked = sa.select(Webhook.id).where(shaky).order_by(Webhook.id).with_for_update(key_share=True)
-        values = {"failures": 0, "failing_since": None, "paused_until": None}
+        # what the receiver has asked for stands, whatever was on its way meanwhile
+        pause = sa.case((Webhook.failures >= pace.OPENS_AFTER, None), else_=Webhook.paused_until)
+        values = {"failures": 0, "failing_since": None, "paused_until": pause}
         works = sa.update(Webhook).where(Webhook.id.in_(locked.scalar_subquery())).values(values)
         await session.execute(works.execution_options(synchronize_session=False))
     if doubtful := {id_: of for id_, of in by_webhook.items() if any(one.failure for one in of)}:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +166,13 @@ ENDS: list[Any] = [
         DeliveryFailure.REDIRECTED,
         301,
         id="redirect-inside",
+    ),
+    pytest.param(
+        says(b"HTTP/1.1 200 OK\r\nX-A: \xff\xfe\x80\r\nContent-Length: 4\r\n\r\n\xff\x00\xc3("),
+        DELIVERED,
+        None,
+        200,
+        id="no-text",
     ),
     pytest.param(is_silent, PENDING, DeliveryFailure.NO_ANSWER, None, id="silent"),
     pytest.param(says(b"nonsense\r\n\r\n"), PENDING, DeliveryFailure.NO_ANSWER, None, id="nonsense"),
@@ -460,6 +468,26 @@ async def test_the_answer_is_written_when_the_database_is_back(
     await hooks.delivered()
     assert (len(times), receiver.ids) == (3, {receiver.got[0].id: 1})
     assert [one.status for one in await hooks.of(webhook)] == [DELIVERED]
+
+
+async def test_one_that_cannot_be_written_takes_no_other_along(
+    team: Team, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook, _ = await factories.webhook(team, receiver.url, CREATED)
+    await hooks.happens(team, 3)
+    poison, written = (await hooks.of(webhook))[1].id, settling.settle
+
+    async def chokes(session: Any, tried: Any) -> None:
+        if any(one.parcel.id == poison for one in tried):
+            raise LookupError
+        await written(session, tried)
+
+    monkeypatch.setattr(settling, "settle", chokes)
+    with suppress(LookupError):  # when it ends by itself, alone, it is what a crash is
+        await hooks.delivered()
+    with suppress(LookupError):
+        await hooks.delivered()
+    assert [one.status for one in await hooks.of(webhook)] == [DELIVERED, PENDING, DELIVERED]
 
 
 async def test_a_deleted_webhook_is_sent_nothing_more(team: Team, receiver: Receiver) -> None:
