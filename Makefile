@@ -49,7 +49,7 @@ bench: $(VENV)/.installed-dev ## Print ratios: sending, sign-in, proof, rate lim
 	@$(BIN)/python -m benchmarks.streams
 	@$(BIN)/python -m benchmarks.fanout
 
-bench-webhooks: $(VENV)/.installed-dev ## Deliver 10,000 webhooks to 20 endpoints, one of them dead, beside a bare client
+bench-webhooks: $(VENV)/.installed-dev ## Deliver 10,000 webhooks to 20 endpoints, one dead, beside a bare client (ARGS="2000" for fewer)
 	@$(BIN)/python -m benchmarks.webhooks $(ARGS)
 
 bench-broadcast: $(VENV)/.installed-dev ## Send a broadcast to a million, and print what it costs (ARGS="100000 5000" for fewer)

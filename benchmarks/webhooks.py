@@ -5,6 +5,7 @@ The endpoints are in a process of their own. Then what it costs a transaction th
 
 import asyncio
 import multiprocessing
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from rich.console import Console
 
 from benchmarks.ground import ground, milliseconds
 
-EVENTS = 500
 ENDPOINTS = 20
+EVENTS = int(sys.argv[1]) // ENDPOINTS if sys.argv[1:] else 500
 ROUNDS = 3
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -155,6 +156,8 @@ async def commits() -> dict[str, float]:
 
 async def measure(urls: list[str], console: Console) -> None:
     """Print what is found."""
+    from jobs.channels import http
+
     count = EVENTS * (ENDPOINTS - 1)
     ratios = []
     for no in range(ROUNDS):
@@ -165,6 +168,7 @@ async def measure(urls: list[str], console: Console) -> None:
             f" webhooks {count / wall:,.0f}/s, {1e6 * cpu / count:.0f} µs; ratio {ratios[-1]:.2f}"
         )
     console.print(f"{EVENTS * ENDPOINTS:,} deliveries, one of {ENDPOINTS} endpoints dead: best ratio {max(ratios):.2f}")
+    await http().close()
     for name, time_ in (await commits()).items():
         console.print(f"a transaction that creates a contact, {name}: {time_:.2f} ms")
 
