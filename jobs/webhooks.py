@@ -215,7 +215,8 @@ def _text(answer: Answer) -> str:
 
 def _masked(parcel: Parcel, text: str) -> str:
     """As it can be kept, without our secrets, should a receiver say them back."""
-    kept = text.encode("utf-8", "replace").decode().replace("\0", "�")
+    kept = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    kept = kept.replace("\0", "�")
     for secret in (*parcel.secrets, *parcel.headers.values()):
         if len(secret) >= SECRET_CHARS:
             kept = kept.replace(secret, MASK)
