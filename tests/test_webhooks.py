@@ -13,8 +13,8 @@ from models.webhooks import DeliveryStatus
 from tests.support import factories, inbox
 from tests.support.factories import HOOKS_URL, Team
 from tests.support.graph import Graph, address, from_address
+from tests.support.hook_receiver import OK, Receiver, answer, is_silent, receiving, says
 from tests.support.processes import Api, clock, worker
-from tests.support.receiver import OK, Receiver, answer, is_silent, receiving, says
 from tests.support.waiting import until
 
 ERRORS = "userErrors { code message field }"

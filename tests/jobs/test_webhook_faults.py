@@ -15,8 +15,8 @@ from domain.webhooks import pace
 from models.webhooks import DeliveryStatus, Webhook, WebhookDelivery, WebhookEventType
 from tests.support import factories, hooks
 from tests.support.factories import Team
+from tests.support.hook_receiver import OK, Receiver, receiving, says
 from tests.support.processes import Process, clock, worker
-from tests.support.receiver import OK, Receiver, receiving, says
 from tests.support.waiting import until
 
 CREATED = WebhookEventType.CONTACT_CREATED

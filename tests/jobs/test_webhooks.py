@@ -27,7 +27,7 @@ from models.facts import Fact, FactKind
 from models.webhooks import DeliveryFailure, DeliveryStatus, WebhookDelivery, WebhookEventType, WebhookStop
 from tests.support import factories, hooks
 from tests.support.factories import Team
-from tests.support.receiver import OK, Receiver, Talk, answer, is_silent, receiving, says
+from tests.support.hook_receiver import OK, Receiver, Talk, answer, is_silent, receiving, says
 from tests.support.waiting import until
 
 CREATED = WebhookEventType.CONTACT_CREATED
