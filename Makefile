@@ -15,7 +15,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test faults audit bench bench-broadcast check format lock schema clean
+.PHONY: help setup setup-dev demo test faults audit bench bench-broadcast bench-webhooks check format lock schema clean
 
 help: ## List these commands
 	@echo "ReplyHQ. Start with: make demo"
@@ -50,6 +50,9 @@ bench: $(VENV)/.installed-dev ## Print ratios: sending, sign-in, proof, rate lim
 	@$(BIN)/python -m benchmarks.streams
 	@$(BIN)/python -m benchmarks.fanout
 
+bench-webhooks: $(VENV)/.installed-dev ## Deliver 10,000 webhooks to 20 endpoints, one dead, beside a bare client (ARGS="2000" for fewer)
+	@$(BIN)/python -m benchmarks.webhooks $(ARGS)
+
 bench-broadcast: $(VENV)/.installed-dev ## Send a broadcast to a million, and print what it costs (ARGS="100000 5000" for fewer)
 	@$(BIN)/python -m benchmarks.broadcast $(ARGS)
 
@@ -69,11 +72,13 @@ lock: ## Write both lock files anew from pyproject.toml (UPGRADE=--upgrade takes
 	$(LOCK) $(UPGRADE) --output-file requirements.lock
 	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-schema: $(VENV)/.installed ## Print schema/schema.graphql and docs/permissions.md
+schema: $(VENV)/.installed ## Print schema/schema.graphql, docs/permissions.md and docs/webhook-events.md
 	@$(BIN)/replyhq schema > schema/schema.graphql.new
 	@mv schema/schema.graphql.new schema/schema.graphql
 	@$(BIN)/replyhq permissions > docs/permissions.md.new
 	@mv docs/permissions.md.new docs/permissions.md
+	@$(BIN)/replyhq webhook-events > docs/webhook-events.md.new
+	@mv docs/webhook-events.md.new docs/webhook-events.md
 
 clean: ## Remove all that make made: demo data, virtual environment, caches
 	@if [ -x $(BIN)/replyhq ]; then $(BIN)/replyhq demo --erase; fi

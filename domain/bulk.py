@@ -12,6 +12,7 @@ from core.ids import new_id
 from domain import facts
 from domain.audit import entries
 from domain.principals import SYSTEM
+from domain.webhook_events.writing import tell_all
 from models.contacts import Contact
 from models.devices import Device, Platform
 from models.facts import Fact, FactKind
@@ -75,5 +76,6 @@ async def record_facts(session: AsyncSession, app_id: UUID, kind: FactKind, enti
     served = facts.served_at(kind)
     same = {"app_id": app_id, "kind": kind, "actor": SYSTEM.actor, "dispatched_at": served}
     await session.execute(insert(Fact), [same | {"entity_id": id_} for id_ in ids], execution_options=ONE_STATEMENT)
+    tell_all(session, kind, app_id, SYSTEM.actor, ids)
     if served is None:
         facts.wake_dispatcher(session)

@@ -185,7 +185,8 @@ async def _keep(session: AsyncSession, principal: Principal, events: Sequence[Ev
     new = [event for event in events if event.id in kept]
     if new:
         told: dict[str, Any] = {"count": len(new), "last": str(new[-1].id)}
-        facts.record(session, principal.author, FactKind.EVENT_TRACKED, new[0], change=(None, _shown(new)), **told)
+        kind, shown = FactKind.EVENT_TRACKED, (None, _shown(new))
+        facts.record(session, principal.author, kind, new[0], change=shown, each=new, **told)
         await workflow_signals.write(session, principal.app_id, [_signal(event) for event in new])
     return len(new)
 

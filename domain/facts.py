@@ -16,6 +16,7 @@ from domain.audit.entries import Change
 from domain.principals import Author
 from domain.streams.writing import append
 from domain.ticks import tick
+from domain.webhook_events.writing import tell
 from models.apps import App
 from models.base import Record
 from models.facts import Fact, FactKind
@@ -27,7 +28,7 @@ FOLLOWED = frozenset({FactKind.BROADCAST_STARTED, FactKind.BROADCAST_RESUMED})
 _ONE_AT_A_TIME = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended(DISPATCHER, 0)))
 
 
-def record(
+def record(  # noqa: PLR0913 - what a fact is made of
     session: AsyncSession,
     author: Author,
     kind: FactKind,
@@ -35,6 +36,7 @@ def record(
     *,
     change: Change | None = None,
     streams: Sequence[str] = (),
+    each: Sequence[Record] = (),
     **data: Any,
 ) -> None:
     """Write that `kind` happened to `row`, to the facts and to the audit log; followers are woken after the commit.
@@ -49,6 +51,7 @@ def record(
         row: to what.
         change: what was before and what is after, when the row has been flushed all the same.
         streams: the event streams to which it is appended, as `conversation:<id>`; see `domain.streams`.
+        each: what it happened to, when one fact stands for several: webhooks are told of each.
         data: what followers need besides.
     """
     tenant, entity = tenant_of(row), type(row).__name__
@@ -58,6 +61,7 @@ def record(
     fact = Fact(app_id=tenant, kind=kind, entity_id=row.id, actor=author.actor, data=data, dispatched_at=served)
     session.add(fact)
     append(session, fact, streams)
+    tell(session, fact, each or (row,))
     if served is None:
         wake_dispatcher(session)
 

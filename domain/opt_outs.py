@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -96,7 +96,7 @@ async def _of(session: AsyncSession, contact: Contact) -> Sequence[OptOut]:
     return (await session.scalars(own.order_by(OptOut.id))).all()
 
 
-def _record(session: AsyncSession, author: Author, kind: FactKind, contact: Contact, row: OptOut, **led: str) -> None:
+def _record(session: AsyncSession, author: Author, kind: FactKind, contact: Contact, row: OptOut, **led: Any) -> None:
     """It happened to the contact; what the audit log shows is the opt-out."""
     facts.record(session, author, kind, contact, change=entries.change_of(session, row), channel=row.channel, **led)
 

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     VIEW_SETTINGS = "VIEW_SETTINGS"
     RUN_WORKFLOWS = "RUN_WORKFLOWS"
     MANAGE_SETTINGS = "MANAGE_SETTINGS"
+    VIEW_WEBHOOKS = "VIEW_WEBHOOKS"
+    MANAGE_WEBHOOKS = "MANAGE_WEBHOOKS"
     VIEW_TEAM = "VIEW_TEAM"
     MANAGE_TEAM = "MANAGE_TEAM"
     MANAGE_API_KEYS = "MANAGE_API_KEYS"
@@ -62,11 +64,13 @@ _ADMIN = _AGENT | {
     Permission.EDIT_ASSIGNMENT,
     Permission.EDIT_WORKFLOWS,
     Permission.RUN_WORKFLOWS,
+    Permission.VIEW_WEBHOOKS,
     Permission.VIEW_AUDIT_LOG,
 }
 _OWNER = _ADMIN | {
     Permission.DELETE_BROADCASTS,
     Permission.MANAGE_SETTINGS,
+    Permission.MANAGE_WEBHOOKS,
     Permission.MANAGE_TEAM,
     Permission.MANAGE_API_KEYS,
 }
@@ -88,6 +92,7 @@ SCOPES = frozenset(_OWNER) - {
     Permission.OWN_MEMBERSHIP,
     Permission.MANAGE_TEAM,
     Permission.MANAGE_API_KEYS,
+    Permission.MANAGE_WEBHOOKS,
 }
 """What an API key may have: nothing that is a person's own, and nothing by which it could make itself lasting."""
 _RANKS = (Role.AGENT, Role.ADMIN, Role.OWNER)

@@ -16,6 +16,7 @@ from models.in_app_messages import InAppMessage
 from models.mails import Mail
 from models.sessions import UserSession
 from models.streams import StreamEvent
+from models.webhooks import Webhook, WebhookEvent
 
 AT_ONCE = 1_000
 EXECUTION_DAYS = 365
@@ -45,6 +46,8 @@ RULES = (
         sa.and_(WorkflowExecution.ended_at.is_not(None), WorkflowExecution.entry_key.is_(None)),
     ),
     Rule(WorkflowWait, WorkflowWait.expires_at, timedelta(), WorkflowWait.step_id.is_(None)),
+    Rule(WebhookEvent, WebhookEvent.created_at, timedelta(days=30)),  # and with it its deliveries and their tries
+    Rule(Webhook, Webhook.deleted_at, timedelta(days=31), Webhook.deleted_at.is_not(None)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

@@ -9,6 +9,7 @@ configure_logging()
 broker().add_middleware(Booting())
 broker().add_middleware(Stopping())
 
-from jobs import assignment, broadcasts, facts, mails, workflows  # noqa: E402  the broker must be set before actors are declared
+# the broker must be set before actors are declared
+from jobs import assignment, broadcasts, facts, mails, webhooks, workflows  # noqa: E402
 
-__all__ = ["assignment", "broadcasts", "facts", "mails", "workflows"]
+__all__ = ["assignment", "broadcasts", "facts", "mails", "webhooks", "workflows"]

@@ -19,6 +19,7 @@ from domain.conversations.assignment import queueing
 from domain.executions import claiming, signals, tallies
 from domain.executions import control as executions
 from domain.executions.telling import RUNNER
+from domain.webhook_events.writing import DELIVERER
 from jobs.broadcasts import expand_broadcast, wake_chunks
 
 log = structlog.get_logger(__name__)
@@ -73,6 +74,14 @@ async def wake_mails() -> None:
         waiting = await mails.waiting(session)
     if waiting:
         await wake(mails.SENDER)
+
+
+async def wake_webhooks() -> None:
+    """Wake who delivers webhooks when something is due: again, or as its wake-up or worker got lost."""
+    async with transaction() as session:
+        waiting = await claiming.waiting(session)
+    if waiting:
+        await wake(DELIVERER)
 
 
 async def wake_snoozed() -> None:
@@ -151,6 +160,7 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     wake_chunks,
     advance_stalled,
     wake_mails,
+    wake_webhooks,
     wake_snoozed,
     tend_queues,
     wake_workflows,

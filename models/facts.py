@@ -92,6 +92,14 @@ class FactKind(StrEnum):
     WORKFLOW_EXECUTION_RETRIED = "workflow_execution.retried"
     WORKFLOW_EXECUTION_CONTINUED = "workflow_execution.continued"
     WORKFLOW_EXECUTION_FAILED = "workflow_execution.failed"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_ENABLED = "webhook.enabled"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - a kind of fact
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_REPLAYED = "webhook.replayed"
 
 
 class Fact(Record):

@@ -30,6 +30,7 @@ from resolvers import (
     two_factors,
     typists,
     viewer,
+    webhooks,
     workflows,
 )
 from resolvers.broadcasts import live as broadcasts_live
@@ -58,6 +59,7 @@ class Query(
     labels.Query,
     workflows.Query,
     executions.Query,
+    webhooks.Query,
 ):
     """Read."""
 
@@ -89,6 +91,7 @@ class Mutation(
     typists.Mutation,
     workflows.Mutation,
     executions.Mutation,
+    webhooks.Mutation,
 ):
     """Change."""
 
@@ -102,5 +105,6 @@ class Subscription(
     presence.Subscription,
     settings.Subscription,
     executions.Subscription,
+    webhooks.Subscription,
 ):
     """Watch."""

@@ -41,6 +41,8 @@ described(
     VIEW_SETTINGS="Read the settings of the app, and which features it has.",
     RUN_WORKFLOWS="Start workflows for contacts; cancel, retry and continue executions.",
     MANAGE_SETTINGS="Change the settings of the app.",
+    VIEW_WEBHOOKS="See webhooks, what they were told and what came of it.",
+    MANAGE_WEBHOOKS="Say which addresses are told what happens, test them, and tell them again.",
     VIEW_TEAM="See the people of the team and their roles.",
     MANAGE_TEAM="Invite people, change roles, remove people.",
     MANAGE_API_KEYS="Create, replace and revoke API keys.",

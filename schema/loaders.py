@@ -37,6 +37,7 @@ from models.labels import Label
 from models.messages import Message, MessageRevision
 from models.opt_outs import OptOut
 from models.team import AdminUser
+from models.webhooks import WebhookAttempt, WebhookEvent
 from models.workflows import Workflow, WorkflowVersion
 
 R = TypeVar("R", bound=Record)
@@ -165,6 +166,8 @@ class Loaders:
         self.workflow_stats = DataLoader(_workflow_stats)
         self.nodes_of_execution = DataLoader(_nodes_of_executions)
         self.steps_of_execution = _of(WorkflowStep, WorkflowStep.execution_id)
+        self.webhook_event = _by_id(WebhookEvent)
+        self.attempts_of_delivery = _of(WebhookAttempt, WebhookAttempt.delivery_id)
         self.devices_of_contact = _of(Device, Device.contact_id)
         self.opt_outs_of_contact = _of(OptOut, OptOut.contact_id)
         self.broadcast_stats = DataLoader(_broadcast_stats)

@@ -48,6 +48,7 @@ LATER = {
     *(Permission.TRACK_EVENTS, Permission.UPLOAD_ATTACHMENTS, Permission.EDIT_LABELS),
     *(Permission.VIEW_CONVERSATIONS, Permission.EDIT_CONVERSATIONS, Permission.EDIT_ASSIGNMENT),
     *(Permission.VIEW_WORKFLOWS, Permission.EDIT_WORKFLOWS, Permission.RUN_WORKFLOWS, Permission.VIEW_SETTINGS),
+    Permission.VIEW_WEBHOOKS,
 }
 OLD_KEY = "clxk2b9vq0000356h8j4z7d1m"
 OLDER = f"""ALTER TABLE apps ADD api_key varchar;

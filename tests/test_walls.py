@@ -28,6 +28,9 @@ FORBIDDEN = {
     "memberships": {"INSERT"},
     "password_resets": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "two_factors": {"INSERT", "UPDATE", "DELETE"},
+    "webhook_attempts": {"INSERT", "UPDATE", "DELETE"},
+    "webhook_deliveries": {"DELETE"},
+    "webhook_events": {"UPDATE", "DELETE"},
     "workflow_versions": {"UPDATE", "DELETE"},
 }
 READ, CHANGED, DELETED = (

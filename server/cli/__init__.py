@@ -25,6 +25,7 @@ COMMANDS = (
     "providers",
     "schema",
     "permissions",
+    "webhook-events",
     "keys",
     "recount",
 )

@@ -22,6 +22,7 @@ from models.in_app_messages import InAppMessage
 from models.mails import Mail, MailStatus
 from models.sessions import UserSession
 from models.streams import Stream, StreamEvent
+from models.webhooks import Webhook, WebhookDelivery, WebhookEvent
 from tests.support import factories
 from tests.support.factories import Team
 
@@ -68,6 +69,15 @@ async def message(team: Team, at: datetime) -> Model:
     (device_id,) = await factories.contacts(team.app_id, 1)
     fields = {"app_id": team.app_id, "device_id": device_id, "sequence": 1, "key": "k", "title": "t", "body": "b"}
     return InAppMessage(**fields, created_at=at)
+
+
+async def told(team: Team, at: datetime) -> Model:
+    of = {"app_id": team.app_id, "event_type": "contact.created", "entity_id": new_id()}
+    return WebhookEvent(sequence=1, body="{}", created_at=at, **of)
+
+
+async def deleted_webhook(team: Team, at: datetime) -> Model:
+    return Webhook(app_id=team.app_id, url=factories.HOOKS_URL, event_types=[], deleted_at=at)
 
 
 async def expired(team: Team, at: datetime, revoked_at: datetime | None = None) -> Model:
@@ -125,6 +135,8 @@ async def purge() -> None:
         (mark, 0 * DAY),
         (execution, 365 * DAY),
         (goal, 0 * DAY),
+        (told, 30 * DAY),
+        (deleted_webhook, 31 * DAY),
     ],
 )
 async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:
@@ -137,6 +149,19 @@ async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Cal
     with time_machine.travel(TODAY + timedelta(microseconds=1), tick=False):
         await purge()
     assert not await is_kept(row)
+
+
+async def test_what_a_webhook_was_told_goes_with_its_deliveries_and_their_tries(team: Team) -> None:
+    webhook, _ = await factories.webhook(team)
+    row = await factories.webhook_delivery(team, webhook.id)
+    async with transaction() as session:
+        old = sa.update(WebhookEvent).where(WebhookEvent.id == row.event_id)
+        await session.execute(old.values(created_at=TODAY - 31 * DAY))
+    with time_machine.travel(TODAY, tick=False):
+        await purge()
+    async with transaction() as session:
+        assert await session.get(WebhookDelivery, row.id) is None
+    assert await is_kept(webhook)
 
 
 async def test_a_fact_that_waits_for_its_followers_stays(team: Team) -> None:

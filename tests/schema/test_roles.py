@@ -84,6 +84,11 @@ MAY = {
     "cancelWorkflowExecutions": MANAGERS,
     "retryWorkflowExecution": MANAGERS,
     "continueWorkflowExecution": MANAGERS,
+    "webhooks": MANAGERS,
+    "webhookDeliveries": MANAGERS,
+    "createWebhook": OWNERS,
+    "rotateWebhookSecret": OWNERS,
+    "replayWebhookDeliveries": OWNERS,
     "ownConversations": set(),
     "ownMessages": set(),
     "sendOwnMessage": set(),
@@ -106,6 +111,7 @@ FORBIDDEN_FIELDS = {
     "updateBroadcast": {"appId": "x", "status": "SENT", "sentAt": "2000-01-01T00:00:00Z"},
     "sendMessage": {"status": "READ", "authorId": "x", "isNote": True, "direction": "INBOUND"},
     "sendOwnMessage": {"conversationId": "x", "contactId": "x", "isNote": True, "direction": "OUTBOUND"},
+    "createWebhook": {"appId": "x", "secret": "whsec_x", "createdById": "x", "failures": 1},
     "createApiKey": {"appId": "x", "secretHash": "x", "createdById": "x"},
 }
 

@@ -124,6 +124,16 @@ KINDS = {
     "publishWorkflow.id": "draftWorkflow",
     "activateWorkflow.id": "draftWorkflow",
     "deleteWorkflow.id": "draftWorkflow",
+    "webhookId": "webhook",
+    "webhook.id": "webhook",
+    "updateWebhook.id": "webhook",
+    "deleteWebhook.id": "webhook",
+    "enableWebhook.id": "webhook",
+    "disableWebhook.id": "webhook",
+    "rotateWebhookSecret.id": "webhook",
+    "testWebhook.id": "webhook",
+    "webhookDelivery.id": "webhookDelivery",
+    "replayWebhookDeliveries.ids": "webhookDelivery",
 }
 
 
@@ -175,6 +185,8 @@ async def things(team: Team) -> Things:
     workflow = await factories.workflow(team)
     ids["workflow"], ids["execution"] = workflow.id, (await factories.execution(team, contact.id, workflow)).id
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
+    webhook, _ = await factories.webhook(team)
+    ids |= {"webhook": webhook.id, "webhookDelivery": (await factories.webhook_delivery(team, webhook.id)).id}
     return Things(team, {kind: str(id_) for kind, id_ in ids.items()}, await factories.device_token(device.id))
 
 

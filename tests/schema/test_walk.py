@@ -45,6 +45,7 @@ VERBS = (
     *("open", "resolve", "reopen", "snooze", "mark", "add", "edit", "assign", "take"),
     *("publish", "activate", "archive", "import"),
     *("start", "continue"),
+    *("enable", "rotate", "test", "replay"),
 )
 TYPES = [one for one in GRAPH.type_map.values() if not is_introspection_type(one)]
 CLOSED = [root for root in roots() if root.name not in PUBLIC]

@@ -17,6 +17,7 @@ from domain.api_keys.control import ApiKeyFields, NewApiKey
 from domain.broadcasts import expansion
 from domain.permissions import SCOPES, Permission
 from domain.principals import SYSTEM, Caller, Principal
+from domain.webhooks import signing, standing
 from domain.workflows import drafts, versions
 from domain.workflows.drafts import WorkflowFields
 from models.api_keys import ApiKey, ApiKeyMode
@@ -37,6 +38,15 @@ from models.segments import Segment
 from models.suppressions import SuppressionReason
 from models.team import AdminUser, Membership, Role
 from models.two_factors import BackupCode, TwoFactor
+from models.webhooks import (
+    DeliveryFailure,
+    DeliveryStatus,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookEventType,
+)
 from models.workflow_signals import WorkflowSignal
 from models.workflow_tallies import WorkflowMove, WorkflowTally
 from models.workflows import TriggerKind, Workflow, WorkflowStatus
@@ -298,4 +308,37 @@ async def expanded(team: Team, **fields: Any) -> Broadcast:
     while more:
         async with transaction() as session:
             more = await expansion.expand_slice(session, row.id)
+    return row
+
+
+HOOKS_URL = "https://hooks.invalid/replyhq"
+"""A name that never leads anywhere."""
+
+
+async def webhook(team: Team, url: str = HOOKS_URL, *types: WebhookEventType, **fields: Any) -> tuple[Webhook, str]:
+    """A webhook, of all kinds of events unless some are named, and its secret. Any URL will do."""
+    id_, secret = new_id(), signing.new_secret()
+    told = [one.value for one in types or WebhookEventType]
+    row = Webhook(id=id_, app_id=team.app_id, url=url, event_types=told, **fields)
+    row.secret = standing.close(row, "secret", secret)
+    async with transaction() as session:
+        session.add(row)
+    return row, secret
+
+
+async def webhook_delivery(team: Team, webhook_id: UUID, **fields: Any) -> WebhookDelivery:
+    """A delivery that was tried once, and is given up."""
+    event = WebhookEvent(id=new_id(), app_id=team.app_id, event_type="contact.created", entity_id=new_id())
+    event.sequence, event.body = 1, "{}"
+    said = {"status": DeliveryStatus.FAILED, "failure": DeliveryFailure.NO_ANSWER, "attempt_count": 1, "tries": 1}
+    of = {"app_id": team.app_id, "webhook_id": webhook_id, "event_id": event.id, "event_type": event.event_type}
+    row = WebhookDelivery(**{"id": new_id()} | of | said | fields)
+    tried = {"number": 1, "url": HOOKS_URL, "milliseconds": 3, "failure": DeliveryFailure.NO_ANSWER}
+    attempt = WebhookAttempt(app_id=team.app_id, delivery_id=row.id, request_headers={}, response_headers={}, **tried)
+    async with transaction() as session:
+        session.add(event)
+        await session.flush()
+        session.add(row)
+        await session.flush()
+        session.add(attempt)
     return row

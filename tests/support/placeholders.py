@@ -32,6 +32,7 @@ from models.contacts import Contact
 from models.devices import Device
 from models.sessions import UserSession
 from models.team import Membership, Role
+from models.webhooks import WebhookStop
 from models.workflows import WorkflowStatus
 from server.simulator.providers.credentials import b64
 from tests.support import factories, inbox, second_factors
@@ -284,6 +285,30 @@ async def _used_label(stage: Scene) -> str:
     return str(label.id)
 
 
+async def _webhook(stage: Scene) -> str:
+    return str((await factories.webhook(stage.team))[0].id)
+
+
+async def _webhook_delivery(stage: Scene) -> str:
+    webhook, _ = await factories.webhook(stage.team)
+    return str((await factories.webhook_delivery(stage.team, webhook.id)).id)
+
+
+async def _watched_webhook(stage: Scene) -> str:
+    webhook, _ = await factories.webhook(stage.team)
+    await factories.webhook_delivery(stage.team, webhook.id)
+    return str(webhook.id)
+
+
+async def _disabled_webhook(stage: Scene) -> str:
+    off = {"disabled_reason": WebhookStop.MANUAL, "disabled_at": now()}
+    return str((await factories.webhook(stage.team, **off))[0].id)
+
+
+async def _instant_before(_stage: Scene) -> str:
+    return (now() - timedelta(days=1)).isoformat()
+
+
 async def _team_user_id(stage: Scene) -> str:
     return str(stage.colleague.user_id)
 
@@ -323,6 +348,11 @@ PLACEHOLDERS: dict[str, Maker] = {
     "$labelId": _label,
     "$usedLabelId": _used_label,
     "$teamUserId": _team_user_id,
+    "$webhookId": _webhook,
+    "$watchedWebhookId": _watched_webhook,
+    "$disabledWebhookId": _disabled_webhook,
+    "$webhookDeliveryId": _webhook_delivery,
+    "$instantInThePast": _instant_before,
     "$instantInTheFuture": _instant,
     "$draftBroadcastId": _draft,
     "$sendingBroadcastId": _sending,

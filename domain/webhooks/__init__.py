@@ -1,0 +1,1 @@
+"""Webhooks: where an app is told what happened. What is told stands in `domain.webhook_events`."""
