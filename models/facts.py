@@ -12,7 +12,7 @@ from models.base import Record, app_key
 
 
 class FactKind(StrEnum):
-    """The vocabulary of facts: noun, dot, past tense."""
+    """The vocabulary of facts: noun, dot, past tense. What happens to notifications is told in streams alone."""
 
     APP_CREATED = "app.created"
     SESSION_STARTED = "session.started"
@@ -86,6 +86,8 @@ class FactKind(StrEnum):
     WORKFLOW_ACTIVATED = "workflow.activated"
     WORKFLOW_PAUSED = "workflow.paused"
     WORKFLOW_ARCHIVED = "workflow.archived"
+    NOTIFICATION_ADDED = "notification.added"
+    NOTIFICATION_CHANGED = "notification.changed"
 
 
 class Fact(Record):
