@@ -13,6 +13,7 @@ from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
 from models.in_app_messages import InAppMessage
 from models.mails import Mail
+from models.notifications import Notification
 from models.sessions import UserSession
 from models.streams import StreamEvent
 
@@ -35,6 +36,7 @@ RULES = (
     Rule(Mail, Mail.created_at, timedelta(days=30)),
     Rule(StreamEvent, StreamEvent.created_at, timedelta(days=7)),
     Rule(InAppMessage, InAppMessage.created_at, timedelta(days=90)),
+    Rule(Notification, Notification.last_at, timedelta(days=90)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

@@ -16,6 +16,7 @@ from domain.audit import keeping
 from domain.broadcasts import expansion, starting, turns, variants
 from domain.conversations import control
 from domain.conversations.assignment import queueing
+from domain.notifications import mailing
 from jobs.broadcasts import expand_broadcast, wake_chunks
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,12 @@ async def advance_stalled() -> None:
     async with transaction() as session:
         for broadcast_id in await turns.stalled(session):
             await turns.advance(session, broadcast_id)
+
+
+async def mail_notifications() -> None:
+    """Write the mails of notifications that are due."""
+    async with transaction() as session:
+        await mailing.write_due(session)
 
 
 async def wake_mails() -> None:
@@ -122,6 +129,7 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     ripen_chunks,
     wake_chunks,
     advance_stalled,
+    mail_notifications,
     wake_mails,
     wake_snoozed,
     tend_queues,

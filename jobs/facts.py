@@ -1,7 +1,7 @@
-"""Which actors follow a fact, and the dispatcher that wakes them.
+"""Which actors follow a fact, and the dispatcher that wakes them and has notifications written.
 
 A follower's work is due by a row of its own, written with the fact, so a wake-up that gets lost here is repaired by the
-clock.
+clock. Notifications are written in the transaction that marks the facts as served: all of it happens, or nothing.
 """
 
 from typing import Any
@@ -10,7 +10,8 @@ import dramatiq
 
 from core.broker import wake
 from core.database import on_commit, transaction
-from domain import facts
+from domain import facts, viewers
+from domain.notifications import writing as notifications
 from jobs.broadcasts import expand_broadcast
 from models.facts import Fact, FactKind
 
@@ -20,8 +21,8 @@ FOLLOWERS: dict[FactKind, tuple[Follower, ...]] = {
     FactKind.BROADCAST_STARTED: (expand_broadcast,),
     FactKind.BROADCAST_RESUMED: (expand_broadcast,),
 }
-if FOLLOWERS.keys() != facts.FOLLOWED:
-    raise RuntimeError("domain.facts.FOLLOWED must name the kinds that FOLLOWERS has.")
+if FOLLOWERS.keys() != facts.WOKEN:
+    raise RuntimeError("domain.facts.WOKEN must name the kinds that FOLLOWERS has.")
 
 
 @dramatiq.actor(actor_name=facts.DISPATCHER)
@@ -34,6 +35,9 @@ async def dispatch_facts() -> None:
 async def _dispatch_batch() -> int:
     async with transaction() as session:
         batch = await facts.take(session)
+        if batch:
+            looking = await viewers.looking(notifications.conversations_of(batch))
+            await notifications.follow(session, batch, looking)
         on_commit(session, lambda: _wake_followers(batch))
     return len(batch)
 

@@ -114,7 +114,7 @@ def _whom(one: Written) -> list[tuple[NotificationType, UUID | None]]:
 
 
 async def of_assignments(session: AsyncSession, facts: Sequence[Fact]) -> list[Told]:
-    """A conversation that is given to somebody is told to them, if they still have it, once however often it came to them."""
+    """A conversation that is given to somebody is told to them, once, if they have it still."""
     newest = {fact.entity_id: fact for fact in sorted(facts, key=lambda fact: fact.created_at)}
     open_ = sa.select(Conversation.id, Conversation.assignee_id).where(
         Conversation.id.in_(newest), Conversation.assignee_id.is_not(None), Conversation.status.not_in(CLOSED)
@@ -142,7 +142,8 @@ def to_maker(type_: NotificationType, model: type[Record]) -> Rule:
     async def rule(session: AsyncSession, facts: Sequence[Fact]) -> list[Told]:
         there = (Membership.app_id == table.app_id, Membership.user_id == table.created_by_id)
         rows = sa.select(table.id, Membership.user_id).outerjoin(Membership, sa.and_(*there))
-        makers = dict((await session.execute(rows.where(table.id.in_([fact.entity_id for fact in facts])))).tuples())
+        found = await session.execute(rows.where(table.id.in_([fact.entity_id for fact in facts])))
+        makers: dict[UUID, UUID | None] = dict(found.tuples())
         return [_simply(type_, fact, makers[fact.entity_id]) for fact in facts if fact.entity_id in makers]
 
     return rule

@@ -1,6 +1,6 @@
 """Taking notifications off people who have seen the thing elsewhere, or of whom it is no business any more."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,8 +34,7 @@ async def settle(session: AsyncSession, facts: Sequence[Fact]) -> None:
     said = [fact.entity_id for fact in facts if fact.kind is FactKind.MESSAGE_CREATED]
     answered = await _answered(session, said) if said else {}
     if ids := touched | answered.keys():
-        settled = sa.and_(Notification.conversation_id.in_(ids), Notification.grows, _is_settled(answered))
-        await read(session, _of_conversations().where(settled), SYSTEM.actor)
+        await read(session, _settled(ids, answered), SYSTEM.actor)
 
 
 async def _answered(session: AsyncSession, message_ids: Sequence[UUID]) -> dict[UUID, datetime]:
@@ -50,27 +49,29 @@ async def _answered(session: AsyncSession, message_ids: Sequence[UUID]) -> dict[
     return dict((await session.execute(rows.group_by(Message.conversation_id))).tuples())
 
 
-def _of_conversations() -> sa.Select[Any]:
-    """The notifications of conversations, these, and how far who was told has read them."""
+def _settled(ids: Collection[UUID], answered: dict[UUID, datetime]) -> sa.Select[Any]:
+    """The notifications of conversations that are read, closed, answered by the team, or somebody else's by now."""
+    pairs = sa.func.unnest(
+        sa.cast(list(answered), sa.ARRAY(sa.UUID)),
+        sa.cast(list(answered.values()), sa.ARRAY(sa.TIMESTAMP(timezone=True))),
+    ).table_valued(sa.column("id", sa.UUID), sa.column("at", sa.TIMESTAMP(timezone=True)))
+    answer = pairs.render_derived(name="answer")
     theirs = sa.and_(
         ConversationRead.conversation_id == Notification.conversation_id,
         ConversationRead.user_id == Notification.user_id,
     )
     joined = sa.join(Notification, Conversation, Conversation.id == Notification.conversation_id)
-    return sa.select(Notification.id).select_from(joined.outerjoin(ConversationRead, theirs))
-
-
-def _is_settled(answered: dict[UUID, datetime]) -> sa.ColumnElement[bool]:
-    """Read, closed, answered by the team, or somebody else's by now."""
+    joined = joined.outerjoin(ConversationRead, theirs).outerjoin(answer, answer.c.id == Conversation.id)
     type_, last_at = Notification.type, Notification.last_at
-    until = sa.case(answered, value=Conversation.id, else_=None) if answered else sa.null()
-    return sa.or_(
+    settled = sa.or_(
         sa.and_(Notification.message_id.is_not(None), ConversationRead.read_at >= last_at),
         sa.and_(type_ != NotificationType.MENTION, Conversation.status.in_(CLOSED)),
         sa.and_(type_.in_(_OF_ASSIGNEE), Conversation.assignee_id.is_distinct_from(Notification.user_id)),
         sa.and_(type_ == NotificationType.UNASSIGNED_MESSAGE, Conversation.assignee_id.is_not(None)),
-        sa.and_(type_.in_(_MESSAGES), last_at <= sa.cast(until, sa.TIMESTAMP(timezone=True))),
+        sa.and_(type_.in_(_MESSAGES), answer.c.at >= last_at),
     )
+    rows = sa.select(Notification.id).select_from(joined)
+    return rows.where(Notification.conversation_id.in_(ids), Notification.grows, settled)
 
 
 async def seen(session: AsyncSession, principal: Principal, conversation_id: UUID, until: datetime | None) -> None:
@@ -90,13 +91,18 @@ async def seen(session: AsyncSession, principal: Principal, conversation_id: UUI
     await read(session, told, principal.actor)
 
 
+def any_of(ids: Sequence[UUID]) -> sa.ColumnElement[bool]:
+    """These notifications, however many."""
+    return Notification.id == sa.any_(sa.cast(list(ids), sa.ARRAY(sa.UUID)))
+
+
 async def read(session: AsyncSession, ids: sa.Select[Any], actor: str) -> list[UUID]:
     """Mark the unread ones of some notifications as read; returns which these were."""
     unread = ids.where(Notification.read_at.is_(None)).order_by(*IN_ORDER)
     held = (await session.scalars(unread.with_for_update(of=Notification, key_share=True))).all()
     if not held:
         return []
-    marked = sa.update(Notification).where(Notification.id.in_(held), Notification.read_at.is_(None))
+    marked = sa.update(Notification).where(any_of(held))
     columns = (Notification.app_id, Notification.user_id, Notification.id, Notification.in_app)
     written = marked.values(READ | {"read_at": now()}).returning(*columns)
     rows = (await session.execute(written.execution_options(synchronize_session=False))).tuples().all()

@@ -74,18 +74,14 @@ def _notifications() -> None:
         unique=True,
         postgresql_where=sa.text("grows"),
     )
-    op.create_index(
-        "ix_notifications_listed", "notifications", ["app_id", "user_id", "archived", "last_at", "id"]
-    )
+    op.create_index("ix_notifications_listed", "notifications", ["app_id", "user_id", "archived", "last_at", "id"])
     op.create_index(
         "ix_notifications_unread",
         "notifications",
         ["app_id", "user_id", "last_at", "id"],
         postgresql_where=sa.text("read_at IS NULL"),
     )
-    op.create_index(
-        "ix_notifications_conversation_id_user_id", "notifications", ["conversation_id", "user_id"]
-    )
+    op.create_index("ix_notifications_conversation_id_user_id", "notifications", ["conversation_id", "user_id"])
     op.create_index("ix_notifications_last_at", "notifications", ["last_at"])
     wall("notifications")
 
