@@ -17,6 +17,7 @@ from resolvers import (
     labels,
     live_conversations,
     messages,
+    notifications,
     opt_outs,
     passwords,
     presence,
@@ -54,6 +55,7 @@ class Query(
     messages.Query,
     labels.Query,
     workflows.Query,
+    notifications.Query,
 ):
     """Read."""
 
@@ -83,6 +85,7 @@ class Mutation(
     labels.Mutation,
     typists.Mutation,
     workflows.Mutation,
+    notifications.Mutation,
 ):
     """Change."""
 
@@ -94,5 +97,6 @@ class Subscription(
     live_conversations.Subscription,
     typists.Subscription,
     presence.Subscription,
+    notifications.Subscription,
 ):
     """Watch."""

@@ -21,7 +21,9 @@ from domain.conversations.assignment import agents, history
 from domain.conversations.assignment.agents import Load
 from domain.conversations.counting import Counts
 from domain.messages import listing
+from domain.notifications import own as notifications
 from domain.pages import Page, PageRequest
+from domain.principals import Principal
 from domain.team import members
 from models.apps import App
 from models.assignment import Assignment
@@ -33,9 +35,10 @@ from models.conversations import Conversation
 from models.devices import Device
 from models.labels import Label
 from models.messages import Message, MessageRevision
+from models.notifications import Notification
 from models.opt_outs import OptOut
 from models.team import AdminUser
-from models.workflows import WorkflowVersion
+from models.workflows import Workflow, WorkflowVersion
 
 R = TypeVar("R", bound=Record)
 
@@ -136,6 +139,11 @@ async def _loads(members: list[tuple[UUID, UUID]]) -> list[Load]:
     return [found.get(one, Load(0, 0)) for one in members]
 
 
+async def _unread_notifications(askers: list[Principal]) -> list[int]:
+    async with transaction() as session:
+        return [await notifications.unread_count(session, asker) for asker in askers]
+
+
 class Loaders:
     """All edges, made anew for each operation."""
 
@@ -146,6 +154,7 @@ class Loaders:
         self.broadcast = _by_id(Broadcast)
         self.contact = _by_id(Contact)
         self.device = _by_id(Device)
+        self.workflow = _by_id(Workflow)
         self.workflow_version = _by_id(WorkflowVersion)
         self.devices_of_contact = _of(Device, Device.contact_id)
         self.opt_outs_of_contact = _of(OptOut, OptOut.contact_id)
@@ -164,3 +173,5 @@ class Loaders:
         self.labels_of_conversation = DataLoader(_labels)
         self.open_count_of_label = DataLoader(_open_counts)
         self.unread_count = DataLoader(_unread_counts)
+        self.notification = _by_id(Notification)
+        self.unread_notifications = DataLoader(_unread_notifications)
