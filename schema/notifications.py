@@ -235,9 +235,7 @@ class NotificationArrival(StreamChange):
         return await _unread_count(info)
 
 
-@moment(
-    StreamEventRow, "Notifications were read, here or as the thing was handled elsewhere, made unread, put away."
-)
+@moment(StreamEventRow, "Notifications were read, here or as the thing was handled elsewhere, made unread, put away.")
 class NotificationsChange(StreamChange):
     """Notifications that have changed."""
 

@@ -19,6 +19,7 @@ from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
 from models.in_app_messages import InAppMessage
 from models.mails import Mail, MailStatus
+from models.notifications import Notification, NotificationType
 from models.sessions import UserSession
 from models.streams import Stream, StreamEvent
 from tests.support import factories
@@ -69,6 +70,11 @@ async def message(team: Team, at: datetime) -> Model:
     return InAppMessage(**fields, created_at=at)
 
 
+async def notification(team: Team, at: datetime) -> Model:
+    about = {"type": NotificationType.BROADCAST_SENT, "entity_id": new_id(), "actor": "system"}
+    return Notification(app_id=team.app_id, user_id=team.user_id, last_at=at, **about)
+
+
 async def expired(team: Team, at: datetime, revoked_at: datetime | None = None) -> Model:
     return UserSession(
         app_id=team.app_id,
@@ -104,6 +110,7 @@ async def purge() -> None:
         (event, 7 * DAY),
         (key, DAY),
         (message, 90 * DAY),
+        (notification, 90 * DAY),
         (expired, 30 * DAY),
         (revoked, 30 * DAY),
         (mark, 0 * DAY),

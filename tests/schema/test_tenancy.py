@@ -25,6 +25,7 @@ from models.devices import Device
 from models.events import Event
 from models.facts import Fact, FactKind
 from models.links import Link
+from models.notifications import NotificationType
 from models.sessions import UserSession
 from models.team import Membership, Role
 from models.workflows import WorkflowStatus
@@ -119,6 +120,9 @@ KINDS = {
     "publishWorkflow.id": "draftWorkflow",
     "activateWorkflow.id": "draftWorkflow",
     "deleteWorkflow.id": "draftWorkflow",
+    "markNotificationsRead.ids": "notification",
+    "markNotificationsUnread.ids": "notification",
+    "archiveNotifications.ids": "notification",
 }
 
 
@@ -167,6 +171,9 @@ async def things(team: Team) -> Things:
     ids |= await factories.account(team) | {"segment": (await factories.segment(team)).id}
     ids |= await _inbox(team, contact.id, device.id) | {"attachment": (await factories.attachment(team)).id}
     ids["ownAttachment"] = (await factories.attachment(team, uploader=f"device:{device.id}")).id
+    about = {"type": NotificationType.NEW_MESSAGE, "conversation_id": ids["conversation"], "message_id": ids["answer"]}
+    ids["notification"] = (await factories.notification(team, entity_id=ids["conversation"], **about)).id
+    await factories.told_by_mail(team)
     ids["workflow"] = (await factories.workflow(team)).id
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
     return Things(team, {kind: str(id_) for kind, id_ in ids.items()}, await factories.device_token(device.id))

@@ -274,6 +274,10 @@ async def _team_user_id(stage: Scene) -> str:
     return str(stage.colleague.user_id)
 
 
+async def _notification(stage: Scene) -> str:
+    return str((await factories.notification(stage.team)).id)
+
+
 PLACEHOLDERS: dict[str, Maker] = {
     "$email": _email,
     "$newEmail": _new_email,
@@ -306,6 +310,7 @@ PLACEHOLDERS: dict[str, Maker] = {
     "$labelId": _label,
     "$usedLabelId": _used_label,
     "$teamUserId": _team_user_id,
+    "$notificationId": _notification,
     "$instantInTheFuture": _instant,
     "$draftBroadcastId": _draft,
     "$sendingBroadcastId": _sending,
