@@ -27,6 +27,11 @@ if FOLLOWERS.keys() != facts.WOKEN:
 
 @dramatiq.actor(actor_name=facts.DISPATCHER)
 async def dispatch_facts() -> None:
+    """Serve the followers of all new facts."""
+    await dispatch()
+
+
+async def dispatch() -> None:
     """Serve the followers of all new facts, batch by batch."""
     while await _dispatch_batch():
         pass

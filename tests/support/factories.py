@@ -204,7 +204,7 @@ async def conversation(app_id: UUID, contact_id: UUID, **fields: Any) -> Convers
 
 
 async def notification(team: Team, **fields: Any) -> Notification:
-    """Something unread that the person of `team` was told of: that a broadcast was sent, unless it is said otherwise."""
+    """Something unread that the person of `team` was told of; a broadcast that was sent unless it is said otherwise."""
     said = {"type": NotificationType.BROADCAST_SENT, "entity_id": new_id(), "actor": "system", "last_at": now()}
     row = Notification(**{"id": new_id(), "app_id": team.app_id, "user_id": team.user_id} | said | fields)
     async with transaction() as session:
