@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -368,8 +369,8 @@ async def test_very_many_are_marked_at_once(team: Team) -> None:
     async with transaction() as session:
         await session.execute(
             sa.text(
-                "INSERT INTO notifications (id, app_id, user_id, type, entity_id, actor, count, in_app, grows, archived,"
-                " unmailed, last_at) SELECT gen_random_uuid(), :app_id, :user_id, 'MENTION', gen_random_uuid(), :actor,"
+                "INSERT INTO notifications (id, app_id, user_id, type, entity_id, actor, count, in_app, grows,"
+                " archived, unmailed, last_at) SELECT gen_random_uuid(), :app_id, :user_id, 'MENTION', gen_random_uuid(), :actor,"
                 " 1, true, true, false, true, now() FROM generate_series(1, :many)"
             ),
             about | {"many": many},
@@ -384,58 +385,70 @@ STEPS = st.lists(
 )
 
 
+@dataclass
+class Model:
+    """What must stand: of each notification its count, whether it is unread, and whether it grows.
+
+    Attributes:
+        waiting: messages that the dispatcher has not seen.
+    """
+
+    told: list[tuple[int, bool, bool]] = field(default_factory=list)
+    waiting: int = 0
+
+    def take(self, step: str) -> None:
+        if step == "say":
+            self.waiting += 1
+        elif step == "tell":
+            self._tell()
+        elif step in {"read", "answer", "all"}:
+            self.told = [(count, False, False) for count, _, _ in self.told]
+            self.waiting = self.waiting if step == "all" else 0
+        elif self.told:
+            count, _, grows = self.told[-1]
+            self.told[-1] = (count, step == "unmark", grows and step == "unmark")
+
+    def _tell(self) -> None:
+        if self.waiting and self.told and self.told[-1][2]:
+            self.told[-1] = (self.told[-1][0] + self.waiting, True, True)
+        elif self.waiting:
+            self.told.append((self.waiting, True, True))
+        self.waiting = 0
+
+
+async def do(step: str, line: Line, conversation_id: UUID) -> None:
+    if step == "say":
+        await line.says()
+    elif step == "tell":
+        await dispatched()
+    elif step == "all":
+        async with transaction() as session:
+            await own.mark_all_read(session, line.agent)
+    elif step in {"read", "answer"}:
+        if step == "answer":
+            await answers(line.team, conversation_id)
+        await read(line.team, conversation_id)
+    else:
+        by = {"mark": own.mark_read, "unmark": own.mark_unread, "archive": own.archive}[step]
+        newest = (await rows(line.team.app_id, line.team.user_id))[-1:]
+        async with transaction() as session:
+            await by(session, line.agent, [row.id for row in newest])
+
+
 @settings(max_examples=40)
 @given(steps=STEPS)
 async def test_each_message_counts_once_and_one_notification_grows_at_most(steps: list[str]) -> None:
-    """Against a model: a list of [count, unread, grows], and what waits for the dispatcher."""
     team = await factories.team()
     line = await inbox.line(team)
-    id_ = await given_to(line, team)
-    before = len(await told(team))
-    model: list[list[Any]] = []
-    waiting = 0
+    said = await line.says()
+    await assign(line, said.conversation_id, team)
+    await read(team, said.conversation_id)
+    model = Model()
     for step in [*steps, "tell"]:
-        if step == "say":
-            await line.says()
-            waiting += 1
-        elif step == "tell":
-            await dispatched()
-            waiting = _grow(model, waiting)
-        elif step in {"read", "answer"}:
-            await (read(team, id_) if step == "read" else _answer_and_read(team, id_))
-            waiting = 0
-            for one in model:
-                one[1:] = [False, False]
-        elif step == "all":
-            async with transaction() as session:
-                await own.mark_all_read(session, line.agent)
-            for one in model:
-                one[1:] = [False, False]
-        elif model:
-            by = {"mark": own.mark_read, "unmark": own.mark_unread, "archive": own.archive}[step]
-            newest = (await rows(team.app_id, team.user_id))[-1]
-            async with transaction() as session:
-                await by(session, line.agent, [newest.id])
-            if step == "unmark":
-                model[-1][1] = True
-            else:
-                model[-1][1:] = [False, False]
-        found = (await rows(team.app_id, team.user_id))[before:]
-        assert [[row.count, row.read_at is None, row.grows] for row in found] == model
-    assert sum(row.grows for row in await rows(team.app_id, team.user_id)) <= 1
-
-
-def _grow(model: list[list[Any]], waiting: int) -> int:
-    if waiting and model and model[-1][2]:
-        model[-1][0] += waiting
-    elif waiting:
-        model.append([waiting, True, True])
-    return 0
-
-
-async def _answer_and_read(who: Team, id_: UUID) -> None:
-    await answers(who, id_)
-    await read(who, id_)
+        await do(step, line, said.conversation_id)
+        model.take(step)
+        found = await rows(team.app_id, team.user_id)
+        assert [(row.count, row.read_at is None, row.grows) for row in found] == model.told
 
 
 async def test_an_index_finds_what_is_unread(team: Team) -> None:
