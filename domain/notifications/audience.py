@@ -143,7 +143,7 @@ def to_maker(type_: NotificationType, model: type[Record]) -> Rule:
         there = (Membership.app_id == table.app_id, Membership.user_id == table.created_by_id)
         rows = sa.select(table.id, Membership.user_id).outerjoin(Membership, sa.and_(*there))
         found = await session.execute(rows.where(table.id.in_([fact.entity_id for fact in facts])))
-        makers: dict[UUID, UUID | None] = dict(found.tuples())
+        makers: dict[UUID, UUID | None] = dict(found.all())
         return [_simply(type_, fact, makers[fact.entity_id]) for fact in facts if fact.entity_id in makers]
 
     return rule

@@ -46,7 +46,7 @@ async def _answered(session: AsyncSession, message_ids: Sequence[UUID]) -> dict[
         Message.author_kind == AuthorKind.USER,
     )
     rows = sa.select(Message.conversation_id, sa.func.max(Message.created_at)).where(answers)
-    return dict((await session.execute(rows.group_by(Message.conversation_id))).tuples())
+    return dict((await session.execute(rows.group_by(Message.conversation_id))).all())
 
 
 def _settled(ids: Collection[UUID], answered: dict[UUID, datetime]) -> sa.Select[Any]:
@@ -105,6 +105,6 @@ async def read(session: AsyncSession, ids: sa.Select[Any], actor: str) -> list[U
     marked = sa.update(Notification).where(any_of(held))
     columns = (Notification.app_id, Notification.user_id, Notification.id, Notification.in_app)
     written = marked.values(READ | {"read_at": now()}).returning(*columns)
-    rows = (await session.execute(written.execution_options(synchronize_session=False))).tuples().all()
+    rows = (await session.execute(written.execution_options(synchronize_session=False))).all()
     telling.changed(session, [(app_id, user_id, id_) for app_id, user_id, id_, in_app in rows if in_app], actor)
     return [id_ for _, _, id_, _ in rows]

@@ -91,4 +91,4 @@ async def names(session: AsyncSession, unread: "Sequence[Unread]") -> dict[UUID,
     broadcasts = sa.select(Broadcast.id, Broadcast.title).where(Broadcast.id.in_(entities))
     workflows = sa.select(Workflow.id, Workflow.name).where(Workflow.id.in_(entities))
     all_ = sa.union_all(apps, contacts.where(Conversation.id.in_(entities)), broadcasts, workflows)
-    return dict((await session.execute(all_)).tuples())
+    return dict((await session.execute(all_)).all())

@@ -162,7 +162,7 @@ async def _mail(session: AsyncSession, unread: Sequence[Unread], at: datetime) -
     most = letters.LINES_MOST
     names = await letters.names(session, [one for some in theirs.values() for one in some[:most]])
     people = sa.select(AdminUser.id, AdminUser.email).where(AdminUser.id.in_({user_id for _, user_id, _ in theirs}))
-    addresses = dict((await session.execute(people)).tuples())
+    addresses = dict((await session.execute(people)).all())
     for (app_id, user_id, mode), some in theirs.items():
         lines = [Line(one.type, one.count, names.get(one.entity_id)) for one in some[:most]]
         letter = letters.letter(names[app_id] or "", mode, lines, len(some))

@@ -140,7 +140,7 @@ async def _write(session: AsyncSession, people: Sequence[dict[str, Any]]) -> Non
     at = now()
     for start in range(0, len(people), ROWS_MOST):
         rows = [one | {"id": new_id(), "created_at": at} for one in people[start : start + ROWS_MOST]]
-        found = (await session.execute(_WRITE, _arrays(_COLUMNS, rows))).tuples()
+        found = (await session.execute(_WRITE, _arrays(_COLUMNS, rows))).all()
         shown = [((app_id, user_id, id_), actor) for id_, app_id, user_id, actor, in_app in found if in_app]
         telling.added(session, shown)
     mailed = {(one["app_id"], one["user_id"], EmailMode(one["email"])) for one in people}

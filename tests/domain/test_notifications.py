@@ -349,6 +349,7 @@ async def test_what_is_marked_by_hand(team: Team, line: Line) -> None:
     assert await dispatched(team) == [("UNASSIGNED_MESSAGE", 1, True), ("UNASSIGNED_MESSAGE", 1, True)]
     async with transaction() as session:
         await own.archive(session, asker, [row.id, row.id])
+    async with transaction() as session:
         assert await own.unread_count(session, asker) == 1
         for archived, count in ((False, 1), (True, 1)):
             page = await own.listed(session, asker, own.Filter(archived=archived), own.PageRequest())
@@ -370,8 +371,8 @@ async def test_very_many_are_marked_at_once(team: Team) -> None:
         await session.execute(
             sa.text(
                 "INSERT INTO notifications (id, app_id, user_id, type, entity_id, actor, count, in_app, grows,"
-                " archived, unmailed, last_at) SELECT gen_random_uuid(), :app_id, :user_id, 'MENTION', gen_random_uuid(), :actor,"
-                " 1, true, true, false, true, now() FROM generate_series(1, :many)"
+                " archived, unmailed, last_at) SELECT gen_random_uuid(), :app_id, :user_id, 'MENTION',"
+                " gen_random_uuid(), :actor, 1, true, true, false, true, now() FROM generate_series(1, :many)"
             ),
             about | {"many": many},
         )
