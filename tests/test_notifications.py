@@ -1,4 +1,4 @@
-"""Notifications from outside: over GraphQL and websockets, written by a worker and mailed by a clock of their own. F10."""
+"""Notifications from outside: over GraphQL and websockets, written by a worker and mailed by a clock. F10."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support.graph import Graph
 from tests.support.inbox import Line
 from tests.support.mailed import mails
 from tests.support.notified import told
-from tests.support.processes import Process
+from tests.support.processes import Api, Process
 from tests.support.waiting import until
 
 SHOWN = "id type count readAt archived actor conversation { contact { name } } message { body } broadcast { title }"
@@ -64,10 +64,10 @@ async def unread(graph: Graph) -> list[tuple[str, int]]:
 
 
 async def test_what_a_contact_says_is_listed_and_told_and_goes_when_it_is_read(
-    graph: Graph, agent: Team, line: Line, worker: Process
+    graph: Graph, api: Api, agent: Team, line: Line, worker: Process
 ) -> None:
     as_agent = graph.as_(agent.token)
-    async with connected(as_agent) as client:
+    async with connected(api, agent.token) as client:
         added, changed = await client.follow(ADDED), await client.follow(CHANGED)
         state = await added.next()
         assert (state["__typename"], state["unreadCount"], state["notifications"]) == ("NotificationsSnapshot", 0, [])
@@ -109,13 +109,13 @@ async def test_what_a_contact_says_is_listed_and_told_and_goes_when_it_is_read(
 
 
 async def test_who_looks_at_the_conversation_is_not_told(
-    graph: Graph, team: Team, agent: Team, line: Line, worker: Process
+    graph: Graph, api: Api, agent: Team, line: Line, worker: Process
 ) -> None:
     said = await line.says()
     await until(lambda: told(agent), bool)
     for who in (graph, graph.as_(agent.token)):
         await who.change(ALL)
-    async with connected(graph.as_(agent.token)) as client:
+    async with connected(api, agent.token) as client:
         watch = await client.follow(VIEWERS, id=str(said.conversation_id))
         assert await watch.next() == {"userIds": [str(agent.user_id)]}
         await line.says()
