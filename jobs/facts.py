@@ -7,6 +7,7 @@ clock. Notifications are written in the transaction that marks the facts as serv
 from typing import Any
 
 import dramatiq
+import structlog
 
 from core.broker import wake
 from core.database import on_commit, transaction
@@ -15,6 +16,8 @@ from domain.notifications import writing as notifications
 from jobs.broadcasts import expand_broadcast
 from models.facts import Fact, FactKind
 
+log = structlog.get_logger(__name__)
+BATCH = 500
 Follower = dramatiq.Actor[[str], Any]
 
 FOLLOWERS: dict[FactKind, tuple[Follower, ...]] = {
@@ -32,14 +35,27 @@ async def dispatch_facts() -> None:
 
 
 async def dispatch() -> None:
-    """Serve the followers of all new facts, batch by batch."""
-    while await _dispatch_batch():
-        pass
+    """Serve the followers of all new facts, batch by batch.
+
+    A batch that fails, as it means too much for one transaction, is tried again in smaller ones.
+    """
+    most = BATCH
+    while True:
+        try:
+            if not await _dispatch_batch(most):
+                return
+        except Exception:
+            if most == 1:
+                raise
+            most = max(1, most // 5)
+            log.warning("facts not dispatched, next time fewer", most=most, exc_info=True)
+        else:
+            most = min(BATCH, most * 2)
 
 
-async def _dispatch_batch() -> int:
+async def _dispatch_batch(most: int) -> int:
     async with transaction() as session:
-        batch = await facts.take(session)
+        batch = await facts.take(session, most)
         if batch:
             looking = await viewers.looking(notifications.conversations_of(batch))
             await notifications.follow(session, batch, looking)

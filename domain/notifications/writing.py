@@ -17,7 +17,7 @@ from domain.notifications.types import KINDS
 from models.facts import Fact, FactKind
 from models.notifications import EmailMode
 
-ROWS_MOST = 5_000
+ROWS_MOST = 2_000
 """Rows of one statement; only an app with hundreds of people and a burst of new conversations needs several."""
 Looking = Mapping[UUID, Iterable[UUID]]
 """Who has a conversation before them at this moment."""

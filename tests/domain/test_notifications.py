@@ -1,7 +1,7 @@
 """Who is told of what, how it is counted, and when it is settled; with the dispatcher run by the test itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from domain.messages.writing import Draft
 from domain.notifications import own, preferences, writing
 from domain.principals import SYSTEM, Principal
 from domain.team import members
+from jobs import facts as dispatcher
 from models.facts import Fact, FactKind
 from models.notifications import EmailMode, Notification, NotificationType
 from models.team import AdminUser, Membership, Role
@@ -334,6 +335,26 @@ async def test_many_facts_cost_as_many_statements_as_few(team: Team) -> None:
     for _ in range(20):
         await factories.team(Role.AGENT, team.app_id)
     assert len(await sent(20)) == len(few)
+
+
+async def test_what_is_too_much_at_once_is_told_in_parts(
+    team: Team, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, tried = writing.follow, list[int]()
+
+    async def weak(session: Any, batch: Sequence[Fact], looking: Any) -> None:
+        await follow(session, batch, looking)
+        tried.append(len(batch))
+        if len(batch) > 2:
+            raise RuntimeError("too much")
+
+    await dispatched()
+    for _ in range(6):
+        await line.says()
+    monkeypatch.setattr(writing, "follow", weak)
+    monkeypatch.setattr(dispatcher, "BATCH", 10)
+    assert await dispatched(team) == [("UNASSIGNED_MESSAGE", 6, True)]
+    assert tried[:2] == [6, 2]
 
 
 async def test_what_is_marked_by_hand(team: Team, line: Line) -> None:
