@@ -6,7 +6,7 @@ empty and nobody is hindered; nothing is owed to anybody.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from uuid import UUID
@@ -107,6 +107,22 @@ class Roster:
             return frozenset(await self.read(of))
         except RedisAway:
             return frozenset()
+
+    async def here_at(self, of: Collection[UUID]) -> dict[UUID, frozenset[Entry]]:
+        """The entries on each of several lists, in one round trip; none when nobody knows."""
+        if not of:
+            return {}
+        try:
+            async with reach() as redis, redis.pipeline(transaction=False) as pipe:
+                for one in of:
+                    pipe.eval(_READ, 1, self._key(one))
+                found = await pipe.execute()
+        except RedisAway:
+            return {}
+        return {
+            one: frozenset(tuple(orjson.loads(entry)) for entry in entries[::2])
+            for one, entries in zip(of, found, strict=True)
+        }
 
     async def follow(self, of: UUID) -> AsyncGenerator[frozenset[Entry], None]:
         """The entries on a list now, then again whenever one has come or gone."""

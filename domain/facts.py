@@ -13,6 +13,7 @@ from core.clock import now
 from core.database import on_commit
 from domain.audit import entries
 from domain.audit.entries import Change
+from domain.notifications import table as notifications
 from domain.principals import Author
 from domain.streams.writing import append
 from domain.ticks import tick
@@ -23,8 +24,10 @@ from models.facts import Fact, FactKind
 
 __all__ = ["DISPATCHER", "FOLLOWED", "record", "served_at", "take", "tenant_of", "tick", "waiting", "wake_dispatcher"]
 DISPATCHER = "dispatch_facts"
-FOLLOWED = frozenset({FactKind.BROADCAST_STARTED, FactKind.BROADCAST_RESUMED})
-"""The kinds that the dispatcher serves; who follows them is known to `jobs.facts`. The others are only kept."""
+WOKEN = frozenset({FactKind.BROADCAST_STARTED, FactKind.BROADCAST_RESUMED})
+"""The kinds that actors follow; which ones is known to `jobs.facts`."""
+FOLLOWED = WOKEN | notifications.FOLLOWED
+"""The kinds that the dispatcher serves. The others are only kept."""
 _ONE_AT_A_TIME = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended(DISPATCHER, 0)))
 
 

@@ -14,6 +14,7 @@ from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
 from models.in_app_messages import InAppMessage
 from models.mails import Mail
+from models.notifications import Notification
 from models.sessions import UserSession
 from models.streams import StreamEvent
 from models.webhooks import Webhook, WebhookEvent
@@ -48,6 +49,7 @@ RULES = (
     Rule(WorkflowWait, WorkflowWait.expires_at, timedelta(), WorkflowWait.step_id.is_(None)),
     Rule(WebhookEvent, WebhookEvent.created_at, timedelta(days=30)),  # and with it its deliveries and their tries
     Rule(Webhook, Webhook.deleted_at, timedelta(days=31), Webhook.deleted_at.is_not(None)),
+    Rule(Notification, Notification.last_at, timedelta(days=90)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

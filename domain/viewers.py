@@ -4,7 +4,7 @@ Looking lasts as long as the subscription that tells of it. So nobody has to say
 say that it is over; what a killed process held ends after eight seconds.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, aclosing
 from uuid import UUID
 
@@ -42,3 +42,9 @@ async def follow(
         async for entries in lists:
             if (people := sorted({UUID(id_) for _, _, id_ in entries})) != told:
                 yield (told := people)
+
+
+async def looking(conversation_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:
+    """Who looks at each of some conversations now; nobody when nobody knows."""
+    found = await _roster.here_at(conversation_ids)
+    return {id_: {UUID(user_id) for _, _, user_id in entries} for id_, entries in found.items()}

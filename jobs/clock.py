@@ -19,6 +19,7 @@ from domain.conversations.assignment import queueing
 from domain.executions import claiming, signals, tallies
 from domain.executions import control as executions
 from domain.executions.telling import RUNNER
+from domain.notifications import mailing
 from domain.webhook_events.writing import DELIVERER
 from jobs.broadcasts import expand_broadcast, wake_chunks
 
@@ -66,6 +67,12 @@ async def advance_stalled() -> None:
     async with transaction() as session:
         for broadcast_id in await turns.stalled(session):
             await turns.advance(session, broadcast_id)
+
+
+async def mail_notifications() -> None:
+    """Write the mails of notifications that are due."""
+    async with transaction() as session:
+        await mailing.write_due(session)
 
 
 async def wake_mails() -> None:
@@ -159,6 +166,7 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     ripen_chunks,
     wake_chunks,
     advance_stalled,
+    mail_notifications,
     wake_mails,
     wake_webhooks,
     wake_snoozed,

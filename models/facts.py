@@ -12,7 +12,7 @@ from models.base import Record, app_key
 
 
 class FactKind(StrEnum):
-    """The vocabulary of facts: noun, dot, past tense."""
+    """The vocabulary of facts: noun, dot, past tense. What happens to notifications is told in streams alone."""
 
     APP_CREATED = "app.created"
     SESSION_STARTED = "session.started"
@@ -100,6 +100,8 @@ class FactKind(StrEnum):
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - a kind of fact
     WEBHOOK_TESTED = "webhook.tested"
     WEBHOOK_REPLAYED = "webhook.replayed"
+    NOTIFICATION_ADDED = "notification.added"
+    NOTIFICATION_CHANGED = "notification.changed"
 
 
 class Fact(Record):

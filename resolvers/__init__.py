@@ -18,6 +18,7 @@ from resolvers import (
     labels,
     live_conversations,
     messages,
+    notifications,
     opt_outs,
     passwords,
     presence,
@@ -60,6 +61,7 @@ class Query(
     workflows.Query,
     executions.Query,
     webhooks.Query,
+    notifications.Query,
 ):
     """Read."""
 
@@ -92,6 +94,7 @@ class Mutation(
     workflows.Mutation,
     executions.Mutation,
     webhooks.Mutation,
+    notifications.Mutation,
 ):
     """Change."""
 
@@ -106,5 +109,6 @@ class Subscription(
     settings.Subscription,
     executions.Subscription,
     webhooks.Subscription,
+    notifications.Subscription,
 ):
     """Watch."""

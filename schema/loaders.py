@@ -22,7 +22,9 @@ from domain.conversations.assignment.agents import Load
 from domain.conversations.counting import Counts
 from domain.executions import analytics, queries
 from domain.messages import listing
+from domain.notifications import own as notifications
 from domain.pages import Page, PageRequest
+from domain.principals import Principal
 from domain.team import members
 from models.apps import App
 from models.assignment import Assignment
@@ -35,6 +37,7 @@ from models.devices import Device
 from models.executions import WorkflowStep
 from models.labels import Label
 from models.messages import Message, MessageRevision
+from models.notifications import Notification
 from models.opt_outs import OptOut
 from models.team import AdminUser
 from models.webhooks import WebhookAttempt, WebhookEvent
@@ -151,10 +154,15 @@ async def _nodes_of_executions(execution_ids: list[UUID]) -> list[Sequence[str]]
     return [found.get(id_, ()) for id_ in execution_ids]
 
 
+async def _unread_notifications(askers: list[Principal]) -> list[int]:
+    async with transaction() as session:
+        return [await notifications.unread_count(session, asker) for asker in askers]
+
+
 class Loaders:
     """All edges, made anew for each operation."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915  a table, a line each
         # a person's sessions are in several apps, and who made something may have left the team since
         self.app = _by_id(App, across_apps=True)
         self.user = _by_id(AdminUser, across_apps=True)
@@ -185,3 +193,5 @@ class Loaders:
         self.labels_of_conversation = DataLoader(_labels)
         self.open_count_of_label = DataLoader(_open_counts)
         self.unread_count = DataLoader(_unread_counts)
+        self.notification = _by_id(Notification)
+        self.unread_notifications = DataLoader(_unread_notifications)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import NotFound
 from domain.conversations.standing import get, tell
+from domain.notifications import clearing as notifications
 from domain.principals import Principal
 from models.conversations import Conversation, ConversationRead, Direction
 from models.facts import FactKind
@@ -36,6 +37,8 @@ async def mark_read(
 ) -> Conversation:
     """Note that the asker has read up to a message, the newest unless one is named. It only goes forward.
 
+    What they were told of it in notifications is read with it.
+
     Raises:
         Forbidden: the asker is no person.
         NotFound: no such conversation in this app, or no such message in it.
@@ -45,6 +48,7 @@ async def mark_read(
     if message:
         ahead = ConversationRead.read_at < message.created_at
         await _point(session, principal, row, (message.id, message.created_at), only_if=ahead)
+    await notifications.seen(session, principal, row.id, message.created_at if message else None)
     return row
 
 

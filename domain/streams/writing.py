@@ -6,7 +6,9 @@ in one statement, in one order, so nobody waits in a circle.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.database import before_commit
 from core.json import encode
 from domain.ticks import tick
-from models.facts import Fact
+from models.facts import Fact, FactKind
 
 _APPENDED = "appended"
 _COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
@@ -48,20 +50,41 @@ def topic(stream: str) -> str:
     return f"stream:{stream}"
 
 
+class Happened(NamedTuple):
+    """What a stream tells though it is no fact: so many of them that nobody keeps them; named as in a fact."""
+
+    app_id: UUID
+    kind: FactKind
+    entity_id: UUID
+    actor: str
+    data: dict[str, Any]
+    created_at: datetime
+
+
 def append(session: AsyncSession, fact: Fact, streams: Sequence[str]) -> None:
     """Have `fact`, which is new in the session, appended to `streams` of its app when the transaction ends."""
+    _append(session, fact, streams)
+
+
+def append_happened(session: AsyncSession, happened: Happened, *streams: str) -> None:
+    """The same for what is no fact. A savepoint does not take it back."""
+    _append(session, happened, streams)
+
+
+def _append(session: AsyncSession, one: Fact | Happened, streams: Sequence[str]) -> None:
     if not streams:
         return
     appended = session.info.get(_APPENDED)
     if appended is None:
         appended = session.info[_APPENDED] = []
         before_commit(session, _write)
-    appended.extend((stream, fact) for stream in streams)
+    appended.extend((stream, one) for stream in streams)
 
 
 async def _write(session: AsyncSession) -> None:
     """What a savepoint has taken back is not in the session any more."""
-    kept: list[tuple[str, Fact]] = [one for one in session.info.pop(_APPENDED) if one[1] in session]
+    appended: list[tuple[str, Fact | Happened]] = session.info.pop(_APPENDED)
+    kept = [(stream, one) for stream, one in appended if isinstance(one, Happened) or one in session]
     if not kept:
         return
     rows = [

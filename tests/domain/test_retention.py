@@ -20,6 +20,7 @@ from models.frequency_marks import FrequencyMark
 from models.idempotency import IdempotencyKey
 from models.in_app_messages import InAppMessage
 from models.mails import Mail, MailStatus
+from models.notifications import Notification, NotificationType
 from models.sessions import UserSession
 from models.streams import Stream, StreamEvent
 from models.webhooks import Webhook, WebhookDelivery, WebhookEvent
@@ -80,6 +81,11 @@ async def deleted_webhook(team: Team, at: datetime) -> Model:
     return Webhook(app_id=team.app_id, url=factories.HOOKS_URL, event_types=[], deleted_at=at)
 
 
+async def notification(team: Team, at: datetime) -> Model:
+    about = {"type": NotificationType.BROADCAST_SENT, "entity_id": new_id(), "actor": "system"}
+    return Notification(app_id=team.app_id, user_id=team.user_id, last_at=at, **about)
+
+
 async def expired(team: Team, at: datetime, revoked_at: datetime | None = None) -> Model:
     return UserSession(
         app_id=team.app_id,
@@ -130,6 +136,7 @@ async def purge() -> None:
         (event, 7 * DAY),
         (key, DAY),
         (message, 90 * DAY),
+        (notification, 90 * DAY),
         (expired, 30 * DAY),
         (revoked, 30 * DAY),
         (mark, 0 * DAY),

@@ -25,6 +25,10 @@ from tests.test_examples import signed_in
 WITHOUT = {
     "setTyping": "it is told to who looks, and never stored",
     "setOwnTyping": "it is told to who looks, and never stored",
+    "markNotificationsRead": "it concerns nobody else",
+    "markNotificationsUnread": "it concerns nobody else",
+    "markAllNotificationsRead": "it concerns nobody else",
+    "archiveNotifications": "it concerns nobody else",
     "reportReceipts": "what devices report by the thousand is kept on the recipients of the broadcast",
 }
 # What happens before anybody is known to belong to an app, or to a person and not to an app.

@@ -23,6 +23,7 @@ from models.devices import Device
 from models.invitations import Invitation
 from models.labels import Label
 from models.messages import Message
+from models.notifications import Notification, NotificationType
 from models.segments import Segment
 from models.suppressions import Suppression, SuppressionReason
 from models.team import AdminUser, Membership, Role
@@ -58,6 +59,8 @@ LISTS = {
         totalCount nodes { status version workflow { name } contact { name } currentNodeIds steps { action } } } }""",
     "workflowVersions": """query($workflow: ID!) { list: workflowVersions(workflowId: $workflow, first: 100) {
         totalCount nodes { number publishedBy { name } } } }""",
+    "notifications": """{ list: notifications(first: 100) { totalCount nodes {
+        type count conversation { contact { name } assignee { name } } message { body } broadcast { title } } } }""",
     "labels": "{ list: labels(first: 100) { totalCount nodes { name colour openCount } } }",
     "ownConversations": "{ list: ownConversations(first: 100) { totalCount nodes { isResolved lastMessagePreview } } }",
     "ownMessages": """query($conversation: ID!) { list: ownMessages(conversationId: $conversation, first: 100) {
@@ -178,6 +181,9 @@ async def talks(team: Team, count: int) -> tuple[Principal, UUID]:
             ]
             session.add_all(said)
             talk.last_message_id = said[-1].id
+            about = {"entity_id": talk.id, "conversation_id": talk.id, "message_id": said[-1].id, "last_at": now()}
+            own = {"app_id": team.app_id, "user_id": team.user_id, "actor": "system"}
+            session.add(Notification(type=NotificationType.NEW_MESSAGE, **about, **own))
             if device is devices[0]:
                 first = talk.id
     label = await inbox.label(team)

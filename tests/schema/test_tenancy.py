@@ -25,6 +25,7 @@ from models.devices import Device
 from models.events import Event
 from models.facts import Fact, FactKind
 from models.links import Link
+from models.notifications import NotificationType
 from models.sessions import UserSession
 from models.team import Membership, Role
 from models.workflows import WorkflowStatus
@@ -134,6 +135,9 @@ KINDS = {
     "testWebhook.id": "webhook",
     "webhookDelivery.id": "webhookDelivery",
     "replayWebhookDeliveries.ids": "webhookDelivery",
+    "markNotificationsRead.ids": "notification",
+    "markNotificationsUnread.ids": "notification",
+    "archiveNotifications.ids": "notification",
 }
 
 
@@ -184,6 +188,9 @@ async def things(team: Team) -> Things:
     ids["ownAttachment"] = (await factories.attachment(team, uploader=f"device:{device.id}")).id
     workflow = await factories.workflow(team)
     ids["workflow"], ids["execution"] = workflow.id, (await factories.execution(team, contact.id, workflow)).id
+    about = {"type": NotificationType.NEW_MESSAGE, "conversation_id": ids["conversation"], "message_id": ids["answer"]}
+    ids["notification"] = (await factories.notification(team, entity_id=ids["conversation"], **about)).id
+    await factories.told_by_mail(team)
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
     webhook, _ = await factories.webhook(team)
     ids |= {"webhook": webhook.id, "webhookDelivery": (await factories.webhook_delivery(team, webhook.id)).id}

@@ -32,6 +32,15 @@ from models.executions import ExecutionStatus, StepStatus, WorkflowExecution, Wo
 from models.frequency_marks import FrequencyMark
 from models.invitations import Invitation
 from models.mails import Mail
+from models.notifications import (
+    DigestPeriod,
+    EmailMode,
+    Notification,
+    NotificationDigest,
+    NotificationMailing,
+    NotificationPreference,
+    NotificationType,
+)
 from models.opt_outs import OptOut, OptOutReason
 from models.password_resets import PasswordReset
 from models.segments import Segment
@@ -205,6 +214,28 @@ async def conversation(app_id: UUID, contact_id: UUID, **fields: Any) -> Convers
     async with transaction() as session:
         session.add(row)
     return row
+
+
+async def notification(team: Team, **fields: Any) -> Notification:
+    """Something unread that the person of `team` was told of; a broadcast that was sent unless it is said otherwise."""
+    said = {"type": NotificationType.BROADCAST_SENT, "entity_id": new_id(), "actor": "system", "last_at": now()}
+    row = Notification(**{"id": new_id(), "app_id": team.app_id, "user_id": team.user_id} | said | fields)
+    async with transaction() as session:
+        session.add(row)
+    return row
+
+
+async def told_by_mail(team: Team) -> None:
+    """What the person of `team` wants to be told, and a mail that is due to them some day."""
+    own, mode = {"app_id": team.app_id, "user_id": team.user_id}, EmailMode.DIGEST
+    async with transaction() as session:
+        session.add_all(
+            [
+                NotificationPreference(type=NotificationType.MENTION, in_app=True, email=mode, **own),
+                NotificationDigest(period=DigestPeriod.DAILY, hour=8, time_zone="UTC", **own),
+                NotificationMailing(mode=mode, due_at=now() + timedelta(days=1), **own),
+            ]
+        )
 
 
 async def attachment(team: Team, **fields: Any) -> Attachment:

@@ -313,6 +313,10 @@ async def _team_user_id(stage: Scene) -> str:
     return str(stage.colleague.user_id)
 
 
+async def _notification(stage: Scene) -> str:
+    return str((await factories.notification(stage.team)).id)
+
+
 PLACEHOLDERS: dict[str, Maker] = {
     "$email": _email,
     "$newEmail": _new_email,
@@ -353,6 +357,7 @@ PLACEHOLDERS: dict[str, Maker] = {
     "$disabledWebhookId": _disabled_webhook,
     "$webhookDeliveryId": _webhook_delivery,
     "$instantInThePast": _instant_before,
+    "$notificationId": _notification,
     "$instantInTheFuture": _instant,
     "$draftBroadcastId": _draft,
     "$sendingBroadcastId": _sending,
