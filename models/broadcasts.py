@@ -104,6 +104,7 @@ class Broadcast(Record):
         variants: up to 8 objects `{name, title, body, weight}`; empty when all get the same.
         test_share: per cent of the recipients that get a variant before the winner is known; 100 when there is none.
         winner: index of the variant that the rest gets; NULL until it is decided, at `winner_due_at`.
+        goal_event_name: the event that counts as success, when it comes within `goal_within_hours` after it was sent.
     """
 
     __tablename__ = "broadcasts"
@@ -113,6 +114,13 @@ class Broadcast(Record):
         sa.Index("ix_broadcasts_scheduled", "scheduled_at", postgresql_where=sa.text("status = 'SCHEDULED'")),
         sa.Index("ix_broadcasts_sending", "id", postgresql_where=sa.text("status = 'SENDING'")),
         sa.Index("ix_broadcasts_due", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+        sa.Index(
+            "ix_broadcasts_goal",
+            "app_id",
+            "goal_event_name",
+            "completed_at",
+            postgresql_where=sa.text("goal_event_name IS NOT NULL AND sent_at IS NOT NULL"),
+        ),
     )
 
     app_id: Mapped[UUID] = app_key()
@@ -140,6 +148,8 @@ class Broadcast(Record):
     winner_after_minutes: Mapped[int] = mapped_column(default=60, server_default="60")
     winner_due_at: Mapped[datetime | None]
     winner: Mapped[int | None]
+    goal_event_name: Mapped[str | None]
+    goal_within_hours: Mapped[int | None]
     status: Mapped[BroadcastStatus] = mapped_column(default=BroadcastStatus.DRAFT)
     scheduled_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
@@ -165,6 +175,7 @@ class BroadcastRecipient(Model):
         error_code: why it is DEFERRED, UNCERTAIN, SKIPPED or FAILED.
         attempts: how often a channel has said: later.
         provider_id: what the provider calls the message.
+        converted_at: when the contact tracked the event that is the goal.
     """
 
     __tablename__ = "broadcast_recipients"
@@ -194,6 +205,7 @@ class BroadcastRecipient(Model):
     opened_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]
     machine_opened_at: Mapped[datetime | None]
+    converted_at: Mapped[datetime | None]
     error_code: Mapped[str | None]
     variant: Mapped[int | None] = mapped_column(sa.SmallInteger)
     channel: Mapped[ChannelKind | None]
@@ -255,6 +267,7 @@ class BroadcastTally(Model):
     opened: Mapped[int] = mapped_column(default=0, server_default="0")
     clicked: Mapped[int] = mapped_column(default=0, server_default="0")
     machine_opened: Mapped[int] = mapped_column(default=0, server_default="0")
+    converted: Mapped[int] = mapped_column(default=0, server_default="0")
     settled: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
@@ -266,6 +279,7 @@ class Measure(StrEnum):
     DELIVERED = "DELIVERED"
     OPENED = "OPENED"
     CLICKED = "CLICKED"
+    CONVERTED = "CONVERTED"
     SKIPPED = "SKIPPED"
     FAILED = "FAILED"
 

@@ -86,6 +86,8 @@ class FactKind(StrEnum):
     WORKFLOW_ACTIVATED = "workflow.activated"
     WORKFLOW_PAUSED = "workflow.paused"
     WORKFLOW_ARCHIVED = "workflow.archived"
+    WORKFLOW_ENROLMENT_CREATED = "workflow_enrolment.created"
+    WORKFLOW_ENROLMENT_CANCELLED = "workflow_enrolment.cancelled"
 
 
 class Fact(Record):
