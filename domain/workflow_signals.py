@@ -1,6 +1,7 @@
 """Signals: what happens to contacts is written down for workflows, where one might care, with the change itself.
 
-Whether anybody does is a look at some indexes, in one statement. What comes of a signal is decided later, by `domain.executions`.
+Whether anybody does is a look at some indexes, in one statement. What comes of a signal is decided later, by
+`domain.executions`.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,11 +18,13 @@ from core.clock import now
 from core.database import on_commit
 from core.ids import new_id
 from core.json import encode
+from models.workflow_signals import WorkflowSignal
 from models.workflows import TriggerKind, WorkflowTrigger
 
 LISTENER = "take_signals"
 GOAL_HOURS_MOST = 24 * 30
 """How long after a broadcast has ended its goal may still be reached, at most."""
+MANY = 1_000
 _CAUSE = "workflow_lineage"
 
 
@@ -100,6 +103,13 @@ async def are_awaited(session: AsyncSession, app_id: UUID, kinds: Collection[Tri
         WorkflowTrigger.app_id == app_id, WorkflowTrigger.kind.in_(kinds), WorkflowTrigger.active
     )
     return bool(await session.scalar(sa.select(some.exists())))
+
+
+async def are_many(session: AsyncSession) -> bool:
+    """Whether so many signals wait that nobody should add to them who need not now."""
+    waiting = sa.select(WorkflowSignal.id).where(WorkflowSignal.due_at.is_not(None), WorkflowSignal.due_at <= now())
+    count = sa.select(sa.func.count()).select_from(waiting.limit(MANY).subquery())
+    return (await session.scalar(count) or 0) >= MANY
 
 
 def _columns(signals: Sequence[Signal]) -> dict[str, Any]:

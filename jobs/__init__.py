@@ -9,6 +9,6 @@ configure_logging()
 broker().add_middleware(Booting())
 broker().add_middleware(Stopping())
 
-from jobs import assignment, broadcasts, facts, mails, workflows  # noqa: E402  the broker must be set before actors are declared
+from jobs import assignment, broadcasts, entries, facts, mails, workflows  # noqa: E402  the broker must be set before actors are declared
 
-__all__ = ["assignment", "broadcasts", "facts", "mails", "workflows"]
+__all__ = ["assignment", "broadcasts", "entries", "facts", "mails", "workflows"]

@@ -18,6 +18,7 @@ from domain.conversations import control
 from domain.conversations.assignment import queueing
 from domain.executions import claiming, signals, tallies
 from jobs.broadcasts import expand_broadcast, wake_chunks
+from jobs.entries import serve_schedules, sweep_segments, wake_enrolments
 from jobs.workflows import RUNNER
 
 log = structlog.get_logger(__name__)
@@ -145,6 +146,9 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     wake_snoozed,
     tend_queues,
     wake_workflows,
+    serve_schedules,
+    wake_enrolments,
+    sweep_segments,
     fold_counts,
     keep_audit_log,
     purge,

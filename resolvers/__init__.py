@@ -8,10 +8,12 @@ from resolvers import (
     attachments,
     audit,
     auth,
+    automations,
     channel_accounts,
     contacts,
     conversations,
     devices,
+    enrolments,
     events,
     in_app_messages,
     labels,
@@ -54,6 +56,7 @@ class Query(
     messages.Query,
     labels.Query,
     workflows.Query,
+    enrolments.Query,
 ):
     """Read."""
 
@@ -83,6 +86,8 @@ class Mutation(
     labels.Mutation,
     typists.Mutation,
     workflows.Mutation,
+    automations.Mutation,
+    enrolments.Mutation,
 ):
     """Change."""
 

@@ -118,9 +118,7 @@ def _enrolments() -> None:
     op.create_index("uq_workflow_enrolments_key", table, ["workflow_id", "key"], unique=True)
     op.create_index("ix_workflow_enrolments_workflow_id_id", table, ["workflow_id", "id"])
     op.create_index("ix_workflow_enrolments_version_id", table, ["workflow_version_id"])
-    op.create_index(
-        "ix_workflow_enrolments_due_at", table, ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL")
-    )
+    op.create_index("ix_workflow_enrolments_due_at", table, ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL"))
 
 
 def _goals() -> None:
