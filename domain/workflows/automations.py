@@ -1,6 +1,7 @@
 """Automations: the short form of a workflow. Something happens, then some actions are done in order."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,7 +10,7 @@ from core.errors import Invalid
 from domain.principals import Principal
 from domain.workflows import drafts, versions
 from domain.workflows.drafts import WorkflowFields
-from domain.workflows.graph import NODES_MOST
+from domain.workflows.definition import NODES_MOST
 from domain.workflows.nodes.table import KINDS
 from models.workflows import Workflow, WorkflowStatus, WorkflowVersion
 
@@ -39,7 +40,7 @@ def chain(trigger: Part, actions: Sequence[Part], goal: Mapping[str, Any] | None
         raise Invalid(f"Give 1 to {NODES_MOST} actions.", field="actions")
     ids = [f"action_{no}" for no in range(1, len(actions) + 1)]
     nodes = [_node(id_, one, f"actions.{no}") for no, (id_, one) in enumerate(zip(ids, actions, strict=True))]
-    edges = [{"from": one, "to": next_} for one, next_ in zip(ids, ids[1:], strict=False)]
+    edges = [{"from": one, "to": next_} for one, next_ in pairwise(ids)]
     return {
         "trigger": {"type": trigger.type, **trigger.config},
         "nodes": nodes,
