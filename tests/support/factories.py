@@ -206,8 +206,8 @@ async def attachment(team: Team, **fields: Any) -> Attachment:
 
 async def segment(team: Team, **fields: Any) -> Segment:
     """A segment of those on the plan "free"."""
-    condition = {"field": "plan", "operator": "eq", "value": "free"}
-    row = Segment(app_id=team.app_id, created_by_id=team.user_id, conditions=condition, **{"name": "Free"} | fields)
+    said = {"name": "Free", "conditions": {"field": "plan", "operator": "eq", "value": "free"}} | fields
+    row = Segment(app_id=team.app_id, created_by_id=team.user_id, **said)
     async with transaction() as session:
         session.add(row)
     return row
