@@ -54,12 +54,12 @@ class VariantShare:
 
     name: str
     is_winner: bool
-    has_goal: bool
     sent: int
     delivered: int
     opened: int
     clicked: int
-    conversions: int
+    conversions: int = 0
+    has_goal: bool = False
 
     @property
     def open_rate(self) -> float | None:
@@ -168,14 +168,12 @@ def _codes(found: Mapping[_Key, int], measure: Measure) -> list[CodeCount]:
 
 
 def _variants(broadcast: Broadcast, found: Mapping[_Key, int]) -> list[VariantShare]:
+    return [_variant(broadcast, no, found) for no in range(len(broadcast.variants))]
+
+
+def _variant(broadcast: Broadcast, no: int, found: Mapping[_Key, int]) -> VariantShare:
     measures = (Measure.SENT, Measure.DELIVERED, Measure.OPENED, Measure.CLICKED, Measure.CONVERTED)
+    sent, delivered, opened, clicked, converted = (found.get((one, Dimension.ALL, no, ""), 0) for one in measures)
+    name, is_winner = broadcast.variants[no]["name"], broadcast.winner == no
     has_goal = broadcast.goal_event_name is not None
-    return [
-        VariantShare(
-            variant["name"],
-            broadcast.winner == no,
-            has_goal,
-            *(found.get((one, Dimension.ALL, no, ""), 0) for one in measures),
-        )
-        for no, variant in enumerate(broadcast.variants)
-    ]
+    return VariantShare(name, is_winner, sent, delivered, opened, clicked, converted, has_goal)

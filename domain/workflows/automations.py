@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.errors import Invalid
 from domain.principals import Principal
 from domain.workflows import drafts, versions
-from domain.workflows.drafts import WorkflowFields
 from domain.workflows.definition import NODES_MOST
+from domain.workflows.drafts import WorkflowFields
 from domain.workflows.nodes.table import KINDS
 from models.workflows import Workflow, WorkflowStatus, WorkflowVersion
 

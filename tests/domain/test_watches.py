@@ -30,7 +30,7 @@ ROUND = timedelta(minutes=1, seconds=5)
 
 async def swept() -> None:
     """All slices that are due now, and what comes of them."""
-    while await jobs._sweep():  # noqa: SLF001  the clock stops after a while
+    while await jobs._sweep():
         pass
     await work()
 
@@ -235,7 +235,7 @@ async def test_while_many_signals_wait_nobody_is_added(team: Team, monkeypatch: 
     with time_machine.travel(start + ROUND, tick=True):
         async with transaction() as session:
             session.add(WorkflowSignal(app_id=team.app_id, contact_id=contact.id, kind="event", keys=["x"]))
-        while await jobs._sweep():  # noqa: SLF001
+        while await jobs._sweep():
             pass
         assert await member_ids(segment) == set()
         await work()

@@ -119,6 +119,8 @@ KINDS = {
     "publishWorkflow.id": "draftWorkflow",
     "activateWorkflow.id": "draftWorkflow",
     "deleteWorkflow.id": "draftWorkflow",
+    "enrolContacts.workflowId": "manualWorkflow",
+    "cancelWorkflowEnrolment.id": "enrolment",
 }
 
 
@@ -168,6 +170,7 @@ async def things(team: Team) -> Things:
     ids |= await _inbox(team, contact.id, device.id) | {"attachment": (await factories.attachment(team)).id}
     ids["ownAttachment"] = (await factories.attachment(team, uploader=f"device:{device.id}")).id
     ids["workflow"] = (await factories.workflow(team)).id
+    ids |= await factories.ways_in(team, contact.id)
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
     return Things(team, {kind: str(id_) for kind, id_ in ids.items()}, await factories.device_token(device.id))
 
@@ -216,7 +219,7 @@ def references(root: Root) -> list[str]:
     What a drawn workflow names may be gone: that is no refusal but a problem of it, see tests/domain/test_workflows.py.
     """
     named = [path for path, type_ in paths(root) if type_ == "ID" or path.endswith(("userId", "userIds"))]
-    return [path for path in named if "definition." not in path]
+    return [path for path in named if "definition." not in path and root.name != "createAutomation"]
 
 
 REFERENCES = [pytest.param(root, path, id=f"{root}-{path}") for root in roots() for path in references(root)]
@@ -239,7 +242,11 @@ def given(root: Root, ours: Things, **replaced: str) -> dict[str, str]:
 
 
 def _of_one_target(own: dict[str, str], replaced: dict[str, str]) -> dict[str, str]:
-    """A target names contacts or a segment, and says which."""
+    """A target names contacts or a segment, and says which; an audience too."""
+    audience = [path for path in own if ".audience." in path]
+    if audience:
+        chosen = next((path for path in replaced if path in audience), audience[0])
+        return {path: id_ for path, id_ in own.items() if path not in audience or path == chosen}
     if not any(path.endswith("target.segmentId") for path in own):
         return own
     by_segment = next((path for path in replaced if path.endswith("target.segmentId")), None)

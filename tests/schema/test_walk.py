@@ -44,6 +44,7 @@ VERBS = (
     *("retry", "extend"),
     *("open", "resolve", "reopen", "snooze", "mark", "add", "edit", "assign", "take"),
     *("publish", "activate", "archive", "import"),
+    "enrol",
 )
 TYPES = [one for one in GRAPH.type_map.values() if not is_introspection_type(one)]
 CLOSED = [root for root in roots() if root.name not in PUBLIC]

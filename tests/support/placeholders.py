@@ -182,6 +182,14 @@ async def _workflow(stage: Scene) -> str:
     return str((await factories.workflow(stage.team)).id)
 
 
+async def _manual_workflow(stage: Scene) -> str:
+    return str((await factories.workflow(stage.team, factories.MANUAL)).id)
+
+
+async def _enrolment(stage: Scene) -> str:
+    return str((await factories.ways_in(stage.team, stage.contact_id))["enrolment"])
+
+
 async def _draft_workflow(stage: Scene) -> str:
     return str((await factories.workflow(stage.team, status=WorkflowStatus.DRAFT)).id)
 
@@ -298,6 +306,8 @@ PLACEHOLDERS: dict[str, Maker] = {
     "$segmentId": _segment_id,
     "$workflowId": _workflow,
     "$draftWorkflowId": _draft_workflow,
+    "$manualWorkflowId": _manual_workflow,
+    "$enrolmentId": _enrolment,
     "$userId": _user_id,
     "$messageId": _message_id,
     "$conversationId": _conversation,
