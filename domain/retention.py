@@ -15,6 +15,7 @@ from models.in_app_messages import InAppMessage
 from models.mails import Mail
 from models.sessions import UserSession
 from models.streams import StreamEvent
+from models.workflow_enrolments import WorkflowEnrolment
 
 AT_ONCE = 1_000
 
@@ -35,6 +36,7 @@ RULES = (
     Rule(Mail, Mail.created_at, timedelta(days=30)),
     Rule(StreamEvent, StreamEvent.created_at, timedelta(days=7)),
     Rule(InAppMessage, InAppMessage.created_at, timedelta(days=90)),
+    Rule(WorkflowEnrolment, WorkflowEnrolment.ended_at, timedelta(days=90), WorkflowEnrolment.ended_at.is_not(None)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

@@ -45,6 +45,7 @@ class WorkflowEnrolment(Record):
         sa.Index("ix_workflow_enrolments_workflow_id_id", "workflow_id", "id"),
         sa.Index("ix_workflow_enrolments_version_id", "workflow_version_id"),
         sa.Index("ix_workflow_enrolments_due_at", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+        sa.Index("ix_workflow_enrolments_ended_at", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 50}},
     )
 

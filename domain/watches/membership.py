@@ -46,8 +46,8 @@ async def _fitting(
         compiling.where(condition, app_id, at).is_(True).label(f"c{no}")
         for no, condition in enumerate(watched.values())
     ]
-    answers = (await session.execute(sa.select(*asked).where(Contact.id == contact_id))).first()
-    return {id_ for id_, holds in zip(watched, answers or (), strict=answers is not None) if holds}
+    answers = (await session.execute(sa.select(*asked).where(Contact.id == contact_id))).one()
+    return {id_ for id_, holds in zip(watched, answers, strict=True) if holds}
 
 
 async def _leave(session: AsyncSession, contact_id: UUID, segment_ids: Collection[UUID]) -> None:

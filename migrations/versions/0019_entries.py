@@ -120,6 +120,9 @@ def _enrolments() -> None:
     op.create_index("ix_workflow_enrolments_version_id", table, ["workflow_version_id"])
     op.create_index("ix_workflow_enrolments_due_at", table, ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL"))
 
+    ended = sa.text("ended_at IS NOT NULL")
+    op.create_index("ix_workflow_enrolments_ended_at", table, ["ended_at"], postgresql_where=ended)
+
 
 def _goals() -> None:
     op.add_column("broadcasts", sa.Column("goal_event_name", sa.Text(), nullable=True))

@@ -21,6 +21,7 @@ from models.in_app_messages import InAppMessage
 from models.mails import Mail, MailStatus
 from models.sessions import UserSession
 from models.streams import Stream, StreamEvent
+from models.workflow_enrolments import WorkflowEnrolment
 from tests.support import factories
 from tests.support.factories import Team
 
@@ -86,6 +87,12 @@ async def revoked(team: Team, at: datetime) -> Model:
     return await expired(team, NEVER, revoked_at=at)
 
 
+async def enrolment(team: Team, at: datetime) -> Model:
+    workflow = await factories.workflow(team, factories.MANUAL)
+    of = {"app_id": team.app_id, "workflow_id": workflow.id, "workflow_version_id": workflow.active_version_id}
+    return WorkflowEnrolment(key=str(new_id()), audience="EVERYBODY", status="COMPLETED", ended_at=at, **of)
+
+
 async def is_kept(row: Model) -> bool:
     async with transaction() as session:
         return await session.get(type(row), sa.inspect(row).identity) is not None
@@ -107,6 +114,7 @@ async def purge() -> None:
         (expired, 30 * DAY),
         (revoked, 30 * DAY),
         (mark, 0 * DAY),
+        (enrolment, 90 * DAY),
     ],
 )
 async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:
