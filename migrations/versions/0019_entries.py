@@ -119,29 +119,22 @@ def _enrolments() -> None:
     op.create_index("ix_workflow_enrolments_workflow_id_id", table, ["workflow_id", "id"])
     op.create_index("ix_workflow_enrolments_version_id", table, ["workflow_version_id"])
     op.create_index("ix_workflow_enrolments_due_at", table, ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL"))
-
     ended = sa.text("ended_at IS NOT NULL")
     op.create_index("ix_workflow_enrolments_ended_at", table, ["ended_at"], postgresql_where=ended)
 
 
 def _goals() -> None:
+    """The columns are empty, so nothing is written anew, and the index has nothing in it; broadcasts are not many."""
     op.add_column("broadcasts", sa.Column("goal_event_name", sa.Text(), nullable=True))
     op.add_column("broadcasts", sa.Column("goal_within_hours", sa.Integer(), nullable=True))
-    op.add_column("broadcast_recipients", sa.Column("converted_at", INSTANT, nullable=True))
+    op.create_index(
+        GOALS,
+        "broadcasts",
+        ["app_id", "goal_event_name", "completed_at"],
+        postgresql_where=sa.text("goal_event_name IS NOT NULL AND sent_at IS NOT NULL"),
+    )
     op.add_column("broadcast_tallies", sa.Column("converted", sa.Integer(), server_default=ZERO, nullable=False))
-    with op.get_context().autocommit_block():
-        # it blocks neither reads nor writes, so it may wait for whatever runs
-        op.execute("SET lock_timeout = 0")
-        # what a broken attempt has left
-        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {GOALS}")
-        op.create_index(
-            GOALS,
-            "broadcasts",
-            ["app_id", "goal_event_name", "completed_at"],
-            postgresql_where=sa.text("goal_event_name IS NOT NULL AND sent_at IS NOT NULL"),
-            postgresql_concurrently=True,
-        )
-        op.execute("RESET lock_timeout")
+    op.add_column("broadcast_recipients", sa.Column("converted_at", INSTANT, nullable=True))
 
 
 def downgrade() -> None:
