@@ -1,5 +1,7 @@
 """The ways into workflows from outside: automations, enrolments, goals of broadcasts; with a worker and a clock."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from tests.support.graph import Graph
 from tests.support.processes import Process
 from tests.support.waiting import until
 
+DOCS = Path(__file__).parents[1] / "docs" / "workflows.md"
 ERRORS = "userErrors { code message field }"
 AUTOMATION = f"""mutation($input: CreateAutomationInput!) {{ createAutomation(input: $input) {{
   workflow {{ id status definitionJson }} version {{ number }} problems {{ code nodeId field }}
@@ -61,13 +64,18 @@ async def test_an_automation_is_a_chain_and_does_what_it_says(graph: Graph, team
             {"id": "action_2", "type": "update_contact", "config": {"plan": "pro"}},
         ],
         "edges": [{"from": "action_1", "to": "action_2"}],
-        "reentry": "AFTER_END",
     }
     update = (
         f"mutation($input: UpdateContactInput!) {{ updateContact(input: $input) {{ contact {{ tags }} {ERRORS} }} }}"
     )
     await graph.change(update, id=str(contact.id), tags=["vip"])
     await until(lambda: plans(team), lambda seen: seen == ["pro"])
+
+
+async def test_the_automation_of_the_docs_is_made(graph: Graph) -> None:
+    (block,) = re.findall(r"```graphql\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    found = (await graph.data(block))["createAutomation"]
+    assert (found["workflow"]["status"], found["problems"], found["userErrors"]) == ("ACTIVE", [], [])
 
 
 async def test_an_automation_with_something_wrong_is_not_made(graph: Graph, team: Team) -> None:
