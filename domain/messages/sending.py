@@ -127,9 +127,10 @@ async def receive(
     if before := await _received(session, app_id, writer, draft, channel):
         return before
     row = await add(session, conversation, writer, draft, direction=Direction.INBOUND)
-    told = {"message": {"body": row.body, "channel": channel.value}}
-    signal = Signal(contact_id, TriggerKind.MESSAGE_RECEIVED, [channel.value], row.id, told)
-    await workflow_signals.write(session, app_id, [signal])
+    if conversation.status is not ConversationStatus.SPAM:
+        told = {"message": {"body": row.body, "channel": channel.value}}
+        signal = Signal(contact_id, TriggerKind.MESSAGE_RECEIVED, [channel.value], row.id, told)
+        await workflow_signals.write(session, app_id, [signal])
     return row
 
 

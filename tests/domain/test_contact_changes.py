@@ -13,6 +13,7 @@ from core.database import transaction
 from domain import bulk, contacts
 from domain.contact_changes import changed, signals
 from domain.contacts import ContactFields
+from domain.conversations import control
 from domain.imports.running import import_contacts
 from domain.imports.table import open_table
 from models.contacts import Contact
@@ -103,6 +104,18 @@ async def test_a_message_lets_in_and_is_there_for_texts(team: Team) -> None:
     assert await executions(other) == []
     async with transaction() as session:
         assert (await session.get_one(Contact, line.contact_id)).name == "Help by IN_APP"
+
+
+async def test_spam_lets_nobody_in(team: Team) -> None:
+    line = await inbox.line(team)
+    workflow = await active(team, started_by({"type": "message_received"}, reentry="ALWAYS"))
+    said = await line.says("Buy")
+    await work()
+    async with transaction() as session:
+        await control.mark_spam(session, line.agent, said.conversation_id)
+    await line.says("Buy more")
+    assert await signals_left(team) == 0
+    assert len(await executions(workflow)) == 1
 
 
 async def test_a_tag_lets_in_when_it_is_new(team: Team) -> None:
