@@ -120,6 +120,7 @@ KINDS = {
     "activateWorkflow.id": "draftWorkflow",
     "deleteWorkflow.id": "draftWorkflow",
     "enrolContacts.workflowId": "manualWorkflow",
+    "workflowEnrolments.workflowId": "manualWorkflow",
     "cancelWorkflowEnrolment.id": "enrolment",
 }
 
