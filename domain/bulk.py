@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.ids import new_id
-from domain import facts
+from domain import contact_changes, facts
 from domain.audit import entries
 from domain.principals import SYSTEM
 from domain.webhook_events.writing import tell_all
@@ -37,6 +37,9 @@ async def add_contacts(session: AsyncSession, app_id: UUID, contacts: Sequence[d
     if rows:
         await session.execute(insert(Contact), rows, execution_options=ONE_STATEMENT)
     await record_facts(session, app_id, FactKind.CONTACT_CREATED, "Contact", ids)
+    if rows and await contact_changes.matter(session, app_id):
+        new = [(id_, contact_changes.NOBODY, fields) for id_, fields in zip(ids, contacts, strict=True)]
+        await contact_changes.tell(session, app_id, new)
     return ids
 
 

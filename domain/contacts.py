@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict, Invalid
 from core.ids import new_id
-from domain import checks, erasure, facts, idempotency, inbox_streams, proofs, suppressions
+from domain import checks, contact_changes, erasure, facts, idempotency, inbox_streams, proofs, suppressions
 from domain.lookups import own
 from domain.pages import Page, PageRequest, page
 from domain.principals import Principal
@@ -80,6 +80,7 @@ async def create(session: AsyncSession, principal: Principal, fields: ContactFie
     session.add(contact)
     facts.record(session, principal.author, FactKind.CONTACT_CREATED, contact)
     await _flush(session)
+    await contact_changes.tell(session, contact.app_id, [(id_, contact_changes.NOBODY, cleaned)])
     return contact
 
 
@@ -91,10 +92,12 @@ async def update(session: AsyncSession, principal: Principal, contact_id: UUID, 
         Invalid, Conflict: as in `create`.
     """
     contact = await get(session, principal.app_id, contact_id, lock=True)
+    before = contact_changes.values_of(contact)
     for name, value in clean(fields).items():
         setattr(contact, name, value)
     facts.record(session, principal.author, FactKind.CONTACT_UPDATED, contact)
     await _flush(session)
+    await contact_changes.tell(session, contact.app_id, [(contact.id, before, contact_changes.values_of(contact))])
     return contact
 
 

@@ -18,6 +18,7 @@ from models.notifications import Notification
 from models.sessions import UserSession
 from models.streams import StreamEvent
 from models.webhooks import Webhook, WebhookEvent
+from models.workflow_enrolments import WorkflowEnrolment
 
 AT_ONCE = 1_000
 EXECUTION_DAYS = 365
@@ -50,6 +51,7 @@ RULES = (
     Rule(WebhookEvent, WebhookEvent.created_at, timedelta(days=30)),  # and with it its deliveries and their tries
     Rule(Webhook, Webhook.deleted_at, timedelta(days=31), Webhook.deleted_at.is_not(None)),
     Rule(Notification, Notification.last_at, timedelta(days=90)),
+    Rule(WorkflowEnrolment, WorkflowEnrolment.ended_at, timedelta(days=90), WorkflowEnrolment.ended_at.is_not(None)),
     Rule(UserSession, sa.func.least(UserSession.revoked_at, UserSession.expires_at), timedelta(days=30)),
 )
 

@@ -1,11 +1,12 @@
 """Signals: what happens to contacts is written down for workflows, where one might care, with the change itself.
 
-Whether anybody does is one look at two indexes. What comes of a signal is decided later, by `domain.executions`.
+Whether anybody does is a look at some indexes, in one statement. What comes of a signal is decided later, by
+`domain.executions`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +18,13 @@ from core.clock import now
 from core.database import on_commit
 from core.ids import new_id
 from core.json import encode
-from models.workflows import TriggerKind
+from models.workflow_signals import WorkflowSignal
+from models.workflows import TriggerKind, WorkflowTrigger
 
 LISTENER = "take_signals"
+GOAL_HOURS_MOST = 24 * 30
+"""How long after a broadcast has ended its goal may still be reached, at most."""
+MANY = 1_000
 _CAUSE = "workflow_lineage"
 
 
@@ -49,9 +54,13 @@ _WRITE = sa.text("""
       SELECT FROM workflow_triggers t
       WHERE t.app_id = :app_id AND t.active
         AND ((t.kind = s.kind AND (t.key = '' OR t.key = ANY (s.keys::text[]))) OR t.kind = :segment)
-    ) OR (s.kind = :event AND EXISTS (
+    ) OR (s.kind = :event AND (EXISTS (
       SELECT FROM workflow_waits w WHERE w.contact_id = s.contact_id AND w.event_name = ANY (s.keys::text[])
-    ))
+    ) OR EXISTS (
+      SELECT FROM broadcasts b
+      WHERE b.app_id = :app_id AND b.goal_event_name = ANY (s.keys::text[]) AND b.sent_at IS NOT NULL
+        AND (b.completed_at IS NULL OR b.completed_at > :goal_since)
+    )))
 """).bindparams(
     sa.bindparam("ids", type_=sa.ARRAY(sa.UUID())),
     sa.bindparam("contact_ids", type_=sa.ARRAY(sa.UUID())),
@@ -61,6 +70,7 @@ _WRITE = sa.text("""
     sa.bindparam("data", type_=sa.ARRAY(sa.Text())),
     sa.bindparam("lineage", type_=sa.ARRAY(sa.UUID())),
     sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True)),
+    sa.bindparam("goal_since", type_=sa.TIMESTAMP(timezone=True)),
     sa.bindparam("app_id", type_=sa.UUID()),
     sa.bindparam("segment", type_=sa.Text()),
     sa.bindparam("event", type_=sa.Text()),
@@ -87,6 +97,21 @@ async def write(session: AsyncSession, app_id: UUID, signals: Sequence[Signal]) 
     return written
 
 
+async def are_awaited(session: AsyncSession, app_id: UUID, kinds: Collection[TriggerKind]) -> bool:
+    """Whether an ACTIVE workflow of the app is for anything of some kinds; for those who have many to tell of."""
+    some = sa.select(WorkflowTrigger.id).where(
+        WorkflowTrigger.app_id == app_id, WorkflowTrigger.kind.in_(kinds), WorkflowTrigger.active
+    )
+    return bool(await session.scalar(sa.select(some.exists())))
+
+
+async def are_many(session: AsyncSession) -> bool:
+    """Whether so many signals wait that nobody should add to them who need not now."""
+    waiting = sa.select(WorkflowSignal.id).where(WorkflowSignal.due_at.is_not(None), WorkflowSignal.due_at <= now())
+    count = sa.select(sa.func.count()).select_from(waiting.limit(MANY).subquery())
+    return (await session.scalar(count) or 0) >= MANY
+
+
 def _columns(signals: Sequence[Signal]) -> dict[str, Any]:
     return {
         "ids": [new_id() for _ in signals],
@@ -108,6 +133,7 @@ def _common(session: AsyncSession, app_id: UUID, at: datetime) -> dict[str, Any]
     return {
         "app_id": app_id,
         "at": at,
+        "goal_since": at - timedelta(hours=GOAL_HOURS_MOST),
         "lineage": session.info.get(_CAUSE, []),
         "segment": TriggerKind.SEGMENT_ENTERED.value,
         "event": TriggerKind.EVENT.value,

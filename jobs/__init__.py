@@ -10,6 +10,6 @@ broker().add_middleware(Booting())
 broker().add_middleware(Stopping())
 
 # the broker must be set before actors are declared
-from jobs import assignment, broadcasts, facts, mails, webhooks, workflows  # noqa: E402
+from jobs import assignment, broadcasts, entries, facts, mails, webhooks, workflows  # noqa: E402
 
-__all__ = ["assignment", "broadcasts", "facts", "mails", "webhooks", "workflows"]
+__all__ = ["assignment", "broadcasts", "entries", "facts", "mails", "webhooks", "workflows"]

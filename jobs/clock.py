@@ -21,7 +21,9 @@ from domain.executions import control as executions
 from domain.executions.telling import RUNNER
 from domain.notifications import mailing
 from domain.webhook_events.writing import DELIVERER
+from domain.webhooks import claiming as deliveries
 from jobs.broadcasts import expand_broadcast, wake_chunks
+from jobs.entries import serve_schedules, sweep_segments, wake_enrolments
 
 log = structlog.get_logger(__name__)
 EVERY_SECONDS = 1.0
@@ -86,7 +88,7 @@ async def wake_mails() -> None:
 async def wake_webhooks() -> None:
     """Wake who delivers webhooks when something is due: again, or as its wake-up or worker got lost."""
     async with transaction() as session:
-        waiting = await claiming.waiting(session)
+        waiting = await deliveries.waiting(session)
     if waiting:
         await wake(DELIVERER)
 
@@ -173,6 +175,9 @@ DUTIES: tuple[Callable[[], Awaitable[None]], ...] = (
     tend_queues,
     wake_workflows,
     wake_cancelling,
+    serve_schedules,
+    wake_enrolments,
+    sweep_segments,
     fold_counts,
     keep_audit_log,
     purge,

@@ -102,6 +102,8 @@ class FactKind(StrEnum):
     WEBHOOK_REPLAYED = "webhook.replayed"
     NOTIFICATION_ADDED = "notification.added"
     NOTIFICATION_CHANGED = "notification.changed"
+    WORKFLOW_ENROLMENT_CREATED = "workflow_enrolment.created"
+    WORKFLOW_ENROLMENT_CANCELLED = "workflow_enrolment.cancelled"
 
 
 class Fact(Record):

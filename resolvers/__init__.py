@@ -8,10 +8,12 @@ from resolvers import (
     attachments,
     audit,
     auth,
+    automations,
     channel_accounts,
     contacts,
     conversations,
     devices,
+    enrolments,
     events,
     executions,
     in_app_messages,
@@ -62,6 +64,7 @@ class Query(
     executions.Query,
     webhooks.Query,
     notifications.Query,
+    enrolments.Query,
 ):
     """Read."""
 
@@ -95,6 +98,8 @@ class Mutation(
     executions.Mutation,
     webhooks.Mutation,
     notifications.Mutation,
+    automations.Mutation,
+    enrolments.Mutation,
 ):
     """Change."""
 

@@ -58,6 +58,8 @@ class VariantShare:
     delivered: int
     opened: int
     clicked: int
+    conversions: int = 0
+    has_goal: bool = False
 
     @property
     def open_rate(self) -> float | None:
@@ -68,6 +70,11 @@ class VariantShare:
     def click_rate(self) -> float | None:
         """Clicked over delivered."""
         return self.clicked / self.delivered if self.delivered else None
+
+    @property
+    def conversion_rate(self) -> float | None:
+        """Converted over delivered; None without a goal too."""
+        return self.conversions / self.delivered if self.delivered and self.has_goal else None
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class Analytics:
     skipped_by_reason: Sequence[CodeCount]
     failed_by_code: Sequence[CodeCount]
     variants: Sequence[VariantShare]
+    conversions: int
+    conversion_rate: float | None
 
 
 _Key = tuple[Measure, Dimension, int, str]
@@ -98,6 +107,7 @@ async def read(session: AsyncSession, app_id: UUID, broadcast_id: UUID, zone: st
     broadcast = await get(session, app_id, broadcast_id, field="broadcastId")
     (stats,) = await progress.stats(session, [broadcast])
     found = await _rollups(session, broadcast)
+    conversions, delivered = _total(found, Measure.CONVERTED), _total(found, Measure.DELIVERED)
     return Analytics(
         stats=stats,
         time_zone=zone,
@@ -107,6 +117,8 @@ async def read(session: AsyncSession, app_id: UUID, broadcast_id: UUID, zone: st
         skipped_by_reason=_codes(found, Measure.SKIPPED),
         failed_by_code=_codes(found, Measure.FAILED),
         variants=_variants(broadcast, found),
+        conversions=conversions,
+        conversion_rate=conversions / delivered if delivered and broadcast.goal_event_name else None,
     )
 
 
@@ -118,6 +130,11 @@ async def _rollups(session: AsyncSession, broadcast: Broadcast) -> Mapping[_Key,
     counts = sa.select(*key, sa.func.sum(BroadcastRollup.count)).where(BroadcastRollup.broadcast_id == broadcast.id)
     rows = await session.execute(counts.group_by(*key))
     return {(measure, dimension, variant, bucket): count for measure, dimension, variant, bucket, count in rows}
+
+
+def _total(found: Mapping[_Key, int], measure: Measure) -> int:
+    """Over all variants, as of the same moment as everything else in `found`."""
+    return sum(count for (of, by, *_), count in found.items() if (of, by) == (measure, Dimension.ALL))
 
 
 def _hours(found: Mapping[_Key, int], zone: ZoneInfo) -> list[HourShare]:
@@ -151,10 +168,12 @@ def _codes(found: Mapping[_Key, int], measure: Measure) -> list[CodeCount]:
 
 
 def _variants(broadcast: Broadcast, found: Mapping[_Key, int]) -> list[VariantShare]:
-    measures = (Measure.SENT, Measure.DELIVERED, Measure.OPENED, Measure.CLICKED)
-    return [
-        VariantShare(
-            variant["name"], broadcast.winner == no, *(found.get((one, Dimension.ALL, no, ""), 0) for one in measures)
-        )
-        for no, variant in enumerate(broadcast.variants)
-    ]
+    return [_variant(broadcast, no, found) for no in range(len(broadcast.variants))]
+
+
+def _variant(broadcast: Broadcast, no: int, found: Mapping[_Key, int]) -> VariantShare:
+    measures = (Measure.SENT, Measure.DELIVERED, Measure.OPENED, Measure.CLICKED, Measure.CONVERTED)
+    sent, delivered, opened, clicked, converted = (found.get((one, Dimension.ALL, no, ""), 0) for one in measures)
+    name, is_winner = broadcast.variants[no]["name"], broadcast.winner == no
+    has_goal = broadcast.goal_event_name is not None
+    return VariantShare(name, is_winner, sent, delivered, opened, clicked, converted, has_goal)

@@ -28,6 +28,8 @@ COPIED = (
     "exclude_segment_id",
     "exclude_query",
     "time_zone",
+    "goal_event_name",
+    "goal_within_hours",
     *OPTIONS,
 )
 """What a copy of a broadcast has of it."""

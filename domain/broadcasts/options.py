@@ -7,6 +7,8 @@ from typing import Any, TypedDict
 from core.errors import Invalid
 from domain import checks, templates
 from domain.broadcasts import ways
+from domain.events import NAME_MOST as EVENT_NAME_MOST
+from domain.workflow_signals import GOAL_HOURS_MOST
 from models.broadcasts import QuietPolicy, WinnerMetric
 from models.channels import ChannelKind
 
@@ -30,6 +32,14 @@ OPTIONS = (
 
 
 @dataclass(frozen=True)
+class Goal:
+    """The event that counts as success when it comes within some hours after the broadcast was sent to the contact."""
+
+    event_name: str
+    within_hours: int
+
+
+@dataclass(frozen=True)
 class Variant:
     """One of the texts that are compared; `weight` is its share among all."""
 
@@ -50,6 +60,7 @@ class Options(TypedDict, total=False):
     test_share: int
     winner_metric: WinnerMetric
     winner_after_minutes: int
+    goal: Goal | None
 
 
 def title(text: str, field: str) -> str:
@@ -87,10 +98,22 @@ def clean_options(options: Options) -> dict[str, Any]:
         cleaned["channels"] = ways.clean(cleaned["channels"])
     if "variants" in cleaned:
         cleaned["variants"] = _variants(cleaned["variants"])
+    if "goal" in options:
+        cleaned |= _goal(options["goal"])
     _bounded(cleaned, "speed", "options.speed", 1, SPEED_MOST)
     _bounded(cleaned, "test_share", "options.testShare", 1, 100)
     _bounded(cleaned, "winner_after_minutes", "options.winnerAfterMinutes", 1, WAIT_MOST)
     return cleaned
+
+
+def _goal(goal: Goal | None) -> dict[str, Any]:
+    if goal is None:
+        return {"goal_event_name": None, "goal_within_hours": None}
+    named = checks.text(goal.event_name, "options.goal.eventName", most=EVENT_NAME_MOST)
+    if not 1 <= goal.within_hours <= GOAL_HOURS_MOST:
+        there = "options.goal.withinHours"
+        raise Invalid(f"{there} must be from 1 to {GOAL_HOURS_MOST}.", field=there)
+    return {"goal_event_name": named, "goal_within_hours": goal.within_hours}
 
 
 def _bounded(cleaned: dict[str, Any], name: str, field: str, least: int, most: int) -> None:

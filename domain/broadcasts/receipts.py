@@ -34,12 +34,16 @@ Place = tuple[UUID, int]
 
 
 class Step(StrEnum):
-    """What may become of a message. The first three each include those before; what a machine does is apart."""
+    """What may become of a message. The first three each include those before; what a machine does is apart.
+
+    So is the goal of the broadcast: a contact may reach it without opening anything.
+    """
 
     DELIVERED = "DELIVERED"
     OPENED = "OPENED"
     CLICKED = "CLICKED"
     MACHINE_OPENED = "MACHINE_OPENED"
+    CONVERTED = "CONVERTED"
 
 
 _WAY = (Step.DELIVERED, Step.OPENED, Step.CLICKED)
@@ -197,7 +201,7 @@ def _rolled_up(moved: Sequence[_Moved], at: datetime) -> rollups.Counts:
     for one in moved:
         row = one.recipient
         for step in one.steps:
-            if step in _WAY:
+            if step is not Step.MACHINE_OPENED:
                 counts.update(rollups.step(row, Measure(step.value), at, variant=row.variant))
         if one.is_settled and row.variant is not None:
             counts[rollups.sent(row.broadcast_id, row.seq, row.variant)] += 1

@@ -26,8 +26,8 @@ from models.broadcasts import (
     RecipientStatus,
 )
 
-_TIMES = (Measure.DELIVERED, Measure.OPENED, Measure.CLICKED)
-_TALLIED = ("delivered", "opened", "clicked", "machine_opened")
+_TIMES = (Measure.DELIVERED, Measure.OPENED, Measure.CLICKED, Measure.CONVERTED)
+_TALLIED = ("delivered", "opened", "clicked", "machine_opened", "converted")
 _COUNTED = ("sent", *_TALLIED)
 _EPOCH: sa.ColumnElement[Any] = sa.literal_column("timestamptz '2000-01-01 00:00:00+00'")
 
@@ -47,7 +47,7 @@ class _Counts:
 
     Attributes:
         chunks: by number: sent, failed, skipped, uncertain.
-        tallies: delivered, opened, clicked, opened by a machine.
+        tallies: delivered, opened, clicked, opened by a machine, converted.
         rollups: as they are kept, in one shard.
         settled: uncertain ones of chunks that turned out to be sent; none among the true counts.
     """

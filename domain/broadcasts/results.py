@@ -22,6 +22,7 @@ _STEPS = {
     Measure.DELIVERED: BroadcastRecipient.delivered_at,
     Measure.OPENED: BroadcastRecipient.opened_at,
     Measure.CLICKED: BroadcastRecipient.clicked_at,
+    Measure.CONVERTED: BroadcastRecipient.converted_at,
 }
 _COUNTED = {
     RecipientStatus.SENT: "sent",

@@ -2,16 +2,19 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
+from domain.broadcasts import conversions
 from domain.executions import admitting, arriving, plans
 from domain.executions.admitting import Entry
 from domain.executions.plans import Plan
 from domain.segments import evaluating, previews
+from domain.watches import membership
 from domain.workflows import index
 from domain.workflows.triggers import EventTracked
 from models.contacts import Contact
@@ -47,23 +50,37 @@ async def take(session: AsyncSession, signal: WorkflowSignal) -> None:
         if signal.kind is TriggerKind.EVENT and signal.source_id:
             await _arrive(session, signal)
         for version in await index.candidates(session, signal.app_id, signal.kind, signal.keys):
-            await _offer(session, version, signal)
+            key = f"{signal.kind.value}:{signal.source_id or signal.id}"
+            await _offer(session, version, signal, key, signal.data)
+        if signal.kind is not TriggerKind.SEGMENT_ENTERED:
+            await _enter_segments(session, signal)
     await session.delete(signal)
+
+
+async def _enter_segments(session: AsyncSession, signal: WorkflowSignal) -> None:
+    """Whatever has happened, the contact may fit a segment by it that workflows wait for."""
+    entered = await membership.entered(session, signal.app_id, signal.contact_id, now())
+    if entered:
+        kind = TriggerKind.SEGMENT_ENTERED
+        for version in await index.candidates(session, signal.app_id, kind, [str(one) for one in entered]):
+            await _offer(session, version, signal, f"{kind.value}:{signal.id}", {})
 
 
 async def _arrive(session: AsyncSession, signal: WorkflowSignal) -> None:
     event = await session.get(Event, signal.source_id)
     if event is not None:
+        await conversions.convert(session, event)
         await arriving.arrive(session, event, now())
 
 
-async def _offer(session: AsyncSession, version: WorkflowVersion, signal: WorkflowSignal) -> None:
+async def _offer(
+    session: AsyncSession, version: WorkflowVersion, signal: WorkflowSignal, key: str, context: dict[str, Any]
+) -> None:
     """Let the contact in, if the trigger fits."""
     plan = plans.plan_of(version)
-    if not await _fits(session, plan, signal):
-        return
-    key = f"{signal.kind.value}:{signal.source_id or signal.id}"
-    await admitting.admit(session, version, plan, Entry(signal.contact_id, key, signal.data, tuple(signal.lineage)))
+    if await _fits(session, plan, signal):
+        entry = Entry(signal.contact_id, key, context, tuple(signal.lineage))
+        await admitting.admit(session, version, plan, entry)
 
 
 async def _fits(session: AsyncSession, plan: Plan, signal: WorkflowSignal) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.ids import new_id
-from domain import bulk
+from domain import bulk, contact_changes
 from domain.contacts import LIST_MOST
 from domain.imports.reports import Refused
 from domain.imports.rows import Key, Row
@@ -74,10 +74,17 @@ async def write(session: AsyncSession, app_id: UUID, rows: Sequence[Row], at: da
     placed, refused = _place(rows, await _matches(session, app_id, rows, at))
     named = [one for one in placed if one.row.key.kind == "external_id"]
     others = [one for one in placed if one.row.key.kind != "external_id"]
+    is_told = await contact_changes.matter(session, app_id)
+    known = [one.id for one in placed if not one.new]
+    before = await contact_changes.held(session, app_id, known, lock=True) if is_told else {}
     stored = [
         *await _store(session, app_id, named, at, ["app_id", "external_id"]),
         *await _store(session, app_id, others, at, ["id"]),
     ]
+    if is_told:
+        after = await contact_changes.held(session, app_id, [one.id for one in stored], lock=False)
+        changes = [(id_, before.get(id_, contact_changes.NOBODY), values) for id_, values in after.items()]
+        await contact_changes.tell(session, app_id, changes)
     await _add_devices(session, app_id, stored)
     created = sum(one.created for one in stored)
     return Written(created, len(stored) - created, refused)

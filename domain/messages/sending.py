@@ -8,15 +8,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict, Invalid, NotFound
-from domain import checks, devices
+from domain import checks, devices, workflow_signals
 from domain.conversations import opening, standing
 from domain.messages import reaching
 from domain.messages.writing import Draft, Writer, add, known, reused
 from domain.principals import Principal
+from domain.workflow_signals import Signal
 from models.channels import ChannelKind
 from models.conversations import Conversation, ConversationStatus, Direction
 from models.messages import Message
 from models.team import Membership
+from models.workflows import TriggerKind
 
 MENTIONED_MOST = 20
 UNSEEN_MOST = 100
@@ -124,7 +126,12 @@ async def receive(
     conversation = await opening.for_inbound(session, writer.author, app_id, contact_id, channel)
     if before := await _received(session, app_id, writer, draft, channel):
         return before
-    return await add(session, conversation, writer, draft, direction=Direction.INBOUND)
+    row = await add(session, conversation, writer, draft, direction=Direction.INBOUND)
+    if conversation.status is not ConversationStatus.SPAM:
+        told = {"message": {"body": row.body, "channel": channel.value}}
+        signal = Signal(contact_id, TriggerKind.MESSAGE_RECEIVED, [channel.value], row.id, told)
+        await workflow_signals.write(session, app_id, [signal])
+    return row
 
 
 async def _received(

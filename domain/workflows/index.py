@@ -1,12 +1,15 @@
 """The index of triggers: which versions might let a contact in when something has happened."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.workflows import definition, triggers
+from domain.watches import beginning as watching
+from domain.workflows import definition, schedules, triggers
+from domain.workflows.triggers import Scheduled, SegmentEntered
 from models.workflows import TriggerKind, Workflow, WorkflowStatus, WorkflowTrigger, WorkflowVersion
 
 
@@ -36,9 +39,10 @@ async def candidates(
 
 async def replace(session: AsyncSession, row: Workflow, version: WorkflowVersion) -> None:
     """Have a workflow found by the trigger of `version`, if it is ACTIVE, and by no other."""
-    await remove(session, row)
+    left = await _take_out(session, row)
     trigger = definition.parse(version.definition).trigger
     config, _ = triggers.read(trigger.type, trigger.config) if trigger else (None, ())
+    is_active = row.status is WorkflowStatus.ACTIVE
     if trigger and config:
         kind = triggers.KINDS[trigger.type]
         session.add(
@@ -48,18 +52,44 @@ async def replace(session: AsyncSession, row: Workflow, version: WorkflowVersion
                 key=kind.key(config),
                 workflow_id=row.id,
                 workflow_version_id=version.id,
-                active=row.status is WorkflowStatus.ACTIVE,
+                active=is_active,
             )
         )
+    if is_active and isinstance(config, Scheduled):
+        await schedules.keep(session, row, version.id, config)
+    else:
+        await schedules.drop(session, row)
+    if is_active and isinstance(config, SegmentEntered):
+        await watching.begin(session, row.app_id, config.segment_id)
+    await _leave(session, row, left)
 
 
 async def rest(session: AsyncSession, row: Workflow) -> None:
     """Have a workflow found by nothing until it is ACTIVE again."""
     own = sa.update(WorkflowTrigger).where(WorkflowTrigger.app_id == row.app_id, WorkflowTrigger.workflow_id == row.id)
-    await session.execute(own.values(active=False).execution_options(synchronize_session=False))
+    rested = own.values(active=False).returning(WorkflowTrigger.kind, WorkflowTrigger.key)
+    found = await session.execute(rested.execution_options(synchronize_session=False))
+    await _leave(session, row, _segments(found.all()))
+    await schedules.drop(session, row)
 
 
 async def remove(session: AsyncSession, row: Workflow) -> None:
     """Have a workflow found by nothing."""
+    await _leave(session, row, await _take_out(session, row))
+    await schedules.drop(session, row)
+
+
+async def _take_out(session: AsyncSession, row: Workflow) -> set[UUID]:
+    """Remove what a workflow is found by; returns the segments that it has waited for."""
     own = sa.delete(WorkflowTrigger).where(WorkflowTrigger.app_id == row.app_id, WorkflowTrigger.workflow_id == row.id)
-    await session.execute(own.execution_options(synchronize_session=False))
+    gone = own.returning(WorkflowTrigger.kind, WorkflowTrigger.key)
+    return _segments((await session.execute(gone.execution_options(synchronize_session=False))).all())
+
+
+def _segments(found: Iterable[Any]) -> set[UUID]:
+    return {UUID(key) for kind, key in found if kind is TriggerKind.SEGMENT_ENTERED}
+
+
+async def _leave(session: AsyncSession, row: Workflow, segment_ids: Collection[UUID]) -> None:
+    for segment_id in sorted(segment_ids):
+        await watching.leave(session, row.app_id, segment_id)

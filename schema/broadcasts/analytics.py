@@ -63,6 +63,10 @@ class VariantShare:
     clicked: int = plain("Followed.")
     open_rate: float | None = plain("Opened over delivered, 0 to 1; null where nothing was delivered.")
     click_rate: float | None = plain("Clicked over delivered, 0 to 1; null where nothing was delivered.")
+    conversions: int = plain("Reached the goal.")
+    conversion_rate: float | None = plain(
+        "Conversions over delivered, 0 to 1; null where nothing was delivered, and without a goal."
+    )
 
 
 @view(analytics.Analytics, description="The numbers of a broadcast, exact.")
@@ -77,6 +81,10 @@ class BroadcastAnalytics:
     skipped_by_reason: list[CodeCount] = plain("Who was not to get it, by reason.")
     failed_by_code: list[CodeCount] = plain("To whom it could not be sent, by code.")
     variants: list[VariantShare] = plain("By variant, in their order; none when all get the same.")
+    conversions: int = plain("Recipients who reached the goal in time; each counts once.")
+    conversion_rate: float | None = plain(
+        "Conversions over delivered, 0 to 1; null where nothing was delivered, and without a goal."
+    )
 
 
 @view(explaining.Explanation, description="Why a contact gets, or got, a broadcast or not.")

@@ -8,7 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from core.ids import parse_id, parse_optional_id
-from domain.broadcasts.options import Options, Variant
+from domain.broadcasts.options import Goal, Options, Variant
 from domain.broadcasts.starting import Schedule
 from domain.broadcasts.targets import Target, target
 from models.broadcasts import QuietPolicy, Redo, TargetType, WinnerMetric
@@ -74,6 +74,18 @@ class BroadcastVariantInput:
         return Variant(self.name, self.title, self.body, self.weight)
 
 
+@strawberry.input(description="The event that counts as success.")
+class BroadcastGoalInput:
+    """A goal."""
+
+    event_name: str = plain("What the contact does: the name of an event, 1 to 100 characters.")
+    within_hours: int = plain("For how many hours after it was sent to them it counts: 1 to 720.")
+
+    def goal(self) -> Goal:
+        """The goal as the rules take it."""
+        return Goal(self.event_name, self.within_hours)
+
+
 @strawberry.input(description="How a broadcast is sent. What is left out stays, or is as the description says.")
 class BroadcastOptionsInput:
     """Options."""
@@ -88,6 +100,9 @@ class BroadcastOptionsInput:
     )
     winner_metric: strawberry.Maybe[WinnerMetric] = plain("By what the winner is chosen; at first OPENED.")
     winner_after_minutes: strawberry.Maybe[int] = plain("How long after the start it is chosen; at first 60.")
+    goal: strawberry.Maybe[BroadcastGoalInput | None] = plain(
+        "The event that counts as success; null, as at first, is none."
+    )
 
     def options(self) -> Options:
         """The options that the client wrote, as the rules take them."""
@@ -95,6 +110,8 @@ class BroadcastOptionsInput:
         written = {name: some.value for name in names if (some := getattr(self, name)) is not None}
         if "variants" in written:
             written["variants"] = [one.variant() for one in written["variants"]]
+        if written.get("goal"):
+            written["goal"] = written["goal"].goal()
         return cast("Options", written)
 
 

@@ -7,7 +7,7 @@ from strawberry.scalars import JSON
 
 from domain.broadcasts import recipients
 from domain.broadcasts.audience import Reach
-from domain.broadcasts.options import Variant
+from domain.broadcasts.options import Goal, Variant
 from domain.broadcasts.progress import BroadcastLimiter, Progress, Stats
 from models.broadcasts import Broadcast as BroadcastRow
 from models.broadcasts import BroadcastRecipient as BroadcastRecipientRow
@@ -107,6 +107,14 @@ class BroadcastVariant:
     weight: int = plain("Its share among all.")
 
 
+@view(Goal, description="The event that counts as success.")
+class BroadcastGoal:
+    """A goal."""
+
+    event_name: str = plain("What the contact does.")
+    within_hours: int = plain("For how many hours after it was sent to them it counts.")
+
+
 @view(BroadcastRow, description="A message to many.")
 class Broadcast:
     """A message to many."""
@@ -150,6 +158,14 @@ class Broadcast:
         """What the JSON of the row says."""
         return [Variant(**one) for one in row.variants]
 
+    @strawberry.field(
+        description="The event that counts as success; null when there is none.", graphql_type=BroadcastGoal | None
+    )
+    def goal(row: strawberry.Parent[BroadcastRow]) -> Goal | None:
+        """The goal."""
+        name, hours = row.goal_event_name, row.goal_within_hours
+        return Goal(name, hours) if name is not None and hours is not None else None
+
     @strawberry.field(description="Its counts.", graphql_type=BroadcastStats)
     async def stats(row: strawberry.Parent[BroadcastRow], info: Info) -> Stats:
         """Counts, loaded for a whole list at once."""
@@ -175,6 +191,7 @@ class BroadcastRecipient:
     delivered_at: datetime | None = plain("When it arrived.")
     opened_at: datetime | None = plain("When it was opened.")
     clicked_at: datetime | None = plain("When it was followed.")
+    converted_at: datetime | None = plain("When the contact reached the goal of the broadcast.")
     error_code: str | None = plain("Why it is DEFERRED, UNCERTAIN, SKIPPED or FAILED, e.g. UNREGISTERED.")
     channel: ChannelKind | None = plain("By which way it went; null until then.")
     variant: int | None = plain(

@@ -189,7 +189,7 @@ class WorkflowVersionPayload(Payload):
     """A workflow and a version."""
 
     workflow: Workflow | None = plain("The workflow.")
-    version: WorkflowVersion | None = plain("The version by which contacts come in.")
+    version: WorkflowVersion | None = plain("The version by which contacts come in; null for a draft.")
     problems: list[WorkflowProblem] | None = plain(
         "What is wrong, in the order of the nodes; then nothing was changed."
     )

@@ -312,7 +312,7 @@ async def test_a_fact_whose_thing_is_gone_is_passed_over(team: Team, line: Line)
     await line.says()
     async with transaction() as session:
         lost = {"app_id": team.app_id, "entity_id": new_id(), "actor": "system"}
-        of = {"conversationId": str(new_id())}
+        of = {"conversationId": str(new_id()), "workflow_id": str(new_id())}
         session.add_all([Fact(kind=kind, data=of, **lost) for kind in facts.FOLLOWED - facts.WOKEN])
     assert await dispatched(team) == [("UNASSIGNED_MESSAGE", 1, True)]
 

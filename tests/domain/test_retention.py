@@ -24,6 +24,7 @@ from models.notifications import Notification, NotificationType
 from models.sessions import UserSession
 from models.streams import Stream, StreamEvent
 from models.webhooks import Webhook, WebhookDelivery, WebhookEvent
+from models.workflow_enrolments import WorkflowEnrolment
 from tests.support import factories
 from tests.support.factories import Team
 
@@ -118,6 +119,12 @@ async def goal(team: Team, at: datetime) -> Model:
     return WorkflowWait(event_name="bought", expires_at=at, **of)
 
 
+async def enrolment(team: Team, at: datetime) -> Model:
+    workflow = await factories.workflow(team, factories.MANUAL)
+    of = {"app_id": team.app_id, "workflow_id": workflow.id, "workflow_version_id": workflow.active_version_id}
+    return WorkflowEnrolment(key=str(new_id()), audience="EVERYBODY", status="COMPLETED", ended_at=at, **of)
+
+
 async def is_kept(row: Model) -> bool:
     async with transaction() as session:
         return await session.get(type(row), sa.inspect(row).identity) is not None
@@ -144,6 +151,7 @@ async def purge() -> None:
         (goal, 0 * DAY),
         (told, 30 * DAY),
         (deleted_webhook, 31 * DAY),
+        (enrolment, 90 * DAY),
     ],
 )
 async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:

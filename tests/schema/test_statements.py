@@ -27,6 +27,7 @@ from models.notifications import Notification, NotificationType
 from models.segments import Segment
 from models.suppressions import Suppression, SuppressionReason
 from models.team import AdminUser, Membership, Role
+from models.workflow_enrolments import WorkflowEnrolment
 from models.workflows import Workflow, WorkflowVersion
 from schema.context import Context
 from server.graphql.schema import schema
@@ -61,6 +62,8 @@ LISTS = {
         totalCount nodes { number publishedBy { name } } } }""",
     "notifications": """{ list: notifications(first: 100) { totalCount nodes {
         type count conversation { contact { name } assignee { name } } message { body } broadcast { title } } } }""",
+    "workflowEnrolments": """query($workflow: ID!) { list: workflowEnrolments(workflowId: $workflow, first: 100) {
+        totalCount nodes { status audience entered keptOut createdBy { name } } } }""",
     "labels": "{ list: labels(first: 100) { totalCount nodes { name colour openCount } } }",
     "ownConversations": "{ list: ownConversations(first: 100) { totalCount nodes { isResolved lastMessagePreview } } }",
     "ownMessages": """query($conversation: ID!) { list: ownMessages(conversationId: $conversation, first: 100) {
@@ -136,6 +139,10 @@ async def workflows(team: Team, count: int) -> UUID:
             version = WorkflowVersion(id=new_id(), **by, **number)
             session.add(version)
             made[no - 1].active_version_id = version.id
+            await session.flush()
+            of_first = {"app_id": team.app_id, "workflow_id": made[0].id, "workflow_version_id": version.id}
+            by_her = {"key": str(no), "audience": "EVERYBODY", "created_by_id": team.user_id}
+            session.add(WorkflowEnrolment(**of_first, **by_her))
     async with transaction() as session:
         ids = list(await session.scalars(sa.select(Contact.id).where(Contact.app_id == team.app_id)))
     for contact_id in ids:

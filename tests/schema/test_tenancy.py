@@ -138,6 +138,9 @@ KINDS = {
     "markNotificationsRead.ids": "notification",
     "markNotificationsUnread.ids": "notification",
     "archiveNotifications.ids": "notification",
+    "enrolContacts.workflowId": "manualWorkflow",
+    "workflowEnrolments.workflowId": "manualWorkflow",
+    "cancelWorkflowEnrolment.id": "enrolment",
 }
 
 
@@ -191,6 +194,7 @@ async def things(team: Team) -> Things:
     about = {"type": NotificationType.NEW_MESSAGE, "conversation_id": ids["conversation"], "message_id": ids["answer"]}
     ids["notification"] = (await factories.notification(team, entity_id=ids["conversation"], **about)).id
     await factories.told_by_mail(team)
+    ids |= await factories.ways_in(team, contact.id)
     ids["draftWorkflow"] = (await factories.workflow(team, status=WorkflowStatus.DRAFT)).id
     webhook, _ = await factories.webhook(team)
     ids |= {"webhook": webhook.id, "webhookDelivery": (await factories.webhook_delivery(team, webhook.id)).id}
@@ -241,7 +245,7 @@ def references(root: Root) -> list[str]:
     What a drawn workflow names may be gone: that is no refusal but a problem of it, see tests/domain/test_workflows.py.
     """
     named = [path for path, type_ in paths(root) if type_ == "ID" or path.endswith(("userId", "userIds"))]
-    return [path for path in named if "definition." not in path]
+    return [path for path in named if "definition." not in path and root.name != "createAutomation"]
 
 
 REFERENCES = [pytest.param(root, path, id=f"{root}-{path}") for root in roots() for path in references(root)]
@@ -264,7 +268,11 @@ def given(root: Root, ours: Things, **replaced: str) -> dict[str, str]:
 
 
 def _of_one_target(own: dict[str, str], replaced: dict[str, str]) -> dict[str, str]:
-    """A target names contacts or a segment, and says which."""
+    """A target names contacts or a segment, and says which; an audience too."""
+    audience = [path for path in own if ".audience." in path]
+    if audience:
+        chosen = next((path for path in replaced if path in audience), audience[0])
+        return {path: id_ for path, id_ in own.items() if path not in audience or path == chosen}
     if not any(path.endswith("target.segmentId") for path in own):
         return own
     by_segment = next((path for path in replaced if path.endswith("target.segmentId")), None)

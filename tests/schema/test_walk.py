@@ -46,6 +46,7 @@ VERBS = (
     *("publish", "activate", "archive", "import"),
     *("start", "continue"),
     *("enable", "rotate", "test", "replay"),
+    "enrol",
 )
 TYPES = [one for one in GRAPH.type_map.values() if not is_introspection_type(one)]
 CLOSED = [root for root in roots() if root.name not in PUBLIC]

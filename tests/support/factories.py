@@ -15,6 +15,8 @@ from domain import apps, devices, sessions, suppressions
 from domain.api_keys import control as api_keys
 from domain.api_keys.control import ApiKeyFields, NewApiKey
 from domain.broadcasts import expansion
+from domain.enrolments import control as enrolments
+from domain.enrolments.control import Audience
 from domain.permissions import SCOPES, Permission
 from domain.principals import SYSTEM, Caller, Principal
 from domain.webhooks import signing, standing
@@ -43,6 +45,7 @@ from models.notifications import (
 )
 from models.opt_outs import OptOut, OptOutReason
 from models.password_resets import PasswordReset
+from models.segment_watches import SegmentMember
 from models.segments import Segment
 from models.suppressions import SuppressionReason
 from models.team import AdminUser, Membership, Role
@@ -250,8 +253,8 @@ async def attachment(team: Team, **fields: Any) -> Attachment:
 
 async def segment(team: Team, **fields: Any) -> Segment:
     """A segment of those on the plan "free"."""
-    condition = {"field": "plan", "operator": "eq", "value": "free"}
-    row = Segment(app_id=team.app_id, created_by_id=team.user_id, conditions=condition, **{"name": "Free"} | fields)
+    said = {"name": "Free", "conditions": {"field": "plan", "operator": "eq", "value": "free"}} | fields
+    row = Segment(app_id=team.app_id, created_by_id=team.user_id, **said)
     async with transaction() as session:
         session.add(row)
     return row
@@ -315,6 +318,20 @@ async def failed_execution(team: Team, contact_id: UUID, workflow: Workflow) -> 
     error = {"error_node_id": "wait", "error_code": "SERVER_ERROR", "error_message": "The server answered 500."}
     ended = {"status": ExecutionStatus.FAILED, "ended_at": now(), "open_steps": 0}
     return await execution(team, contact_id, workflow, **ended | error)
+
+
+async def ways_in(team: Team, contact_id: UUID) -> dict[str, UUID]:
+    """A watched segment with a member, a workflow that goes by the clock, one that goes by hand and an enrolment."""
+    watched = await segment(team, name="Watched")
+    await workflow(team, {**WORKFLOW, "trigger": {"type": "segment_entered", "segment_id": str(watched.id)}})
+    await workflow(team, {**WORKFLOW, "trigger": {"type": "schedule", "cron": "0 0 1 1 *"}})
+    manual = await workflow(team, MANUAL)
+    async with transaction() as session:
+        own = {"app_id": team.app_id, "contact_id": contact_id}
+        session.add(SegmentMember(segment_id=watched.id, entered_at=now(), **own))
+        begun = await enrolments.enrol(session, principal(team), manual.id, Audience(segment_id=watched.id))
+        begun.due_at = now() + timedelta(days=1)
+    return {"manualWorkflow": manual.id, "enrolment": begun.id}
 
 
 async def broadcast(team: Team, **fields: Any) -> Broadcast:

@@ -183,6 +183,14 @@ async def _workflow(stage: Scene) -> str:
     return str((await factories.workflow(stage.team)).id)
 
 
+async def _manual_workflow(stage: Scene) -> str:
+    return str((await factories.workflow(stage.team, factories.MANUAL)).id)
+
+
+async def _enrolment(stage: Scene) -> str:
+    return str((await factories.ways_in(stage.team, stage.contact_id))["enrolment"])
+
+
 async def _draft_workflow(stage: Scene) -> str:
     return str((await factories.workflow(stage.team, status=WorkflowStatus.DRAFT)).id)
 
@@ -344,6 +352,7 @@ PLACEHOLDERS: dict[str, Maker] = {
     "$manualWorkflowId": _manual_workflow,
     "$executionId": _execution,
     "$failedExecutionId": _failed_execution,
+    "$enrolmentId": _enrolment,
     "$userId": _user_id,
     "$messageId": _message_id,
     "$conversationId": _conversation,

@@ -14,8 +14,6 @@ from models.base import Model, Record, app_key
 from models.channels import ChannelKind
 from models.devices import Platform
 
-TALLY_SHARDS = 16
-
 
 class TargetType(StrEnum):
     """Whom a broadcast is for."""
@@ -104,6 +102,7 @@ class Broadcast(Record):
         variants: up to 8 objects `{name, title, body, weight}`; empty when all get the same.
         test_share: per cent of the recipients that get a variant before the winner is known; 100 when there is none.
         winner: index of the variant that the rest gets; NULL until it is decided, at `winner_due_at`.
+        goal_event_name: the event that counts as success, when it comes within `goal_within_hours` after it was sent.
     """
 
     __tablename__ = "broadcasts"
@@ -113,6 +112,13 @@ class Broadcast(Record):
         sa.Index("ix_broadcasts_scheduled", "scheduled_at", postgresql_where=sa.text("status = 'SCHEDULED'")),
         sa.Index("ix_broadcasts_sending", "id", postgresql_where=sa.text("status = 'SENDING'")),
         sa.Index("ix_broadcasts_due", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+        sa.Index(
+            "ix_broadcasts_goal",
+            "app_id",
+            "goal_event_name",
+            "completed_at",
+            postgresql_where=sa.text("goal_event_name IS NOT NULL AND sent_at IS NOT NULL"),
+        ),
     )
 
     app_id: Mapped[UUID] = app_key()
@@ -140,6 +146,8 @@ class Broadcast(Record):
     winner_after_minutes: Mapped[int] = mapped_column(default=60, server_default="60")
     winner_due_at: Mapped[datetime | None]
     winner: Mapped[int | None]
+    goal_event_name: Mapped[str | None]
+    goal_within_hours: Mapped[int | None]
     status: Mapped[BroadcastStatus] = mapped_column(default=BroadcastStatus.DRAFT)
     scheduled_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
@@ -165,6 +173,7 @@ class BroadcastRecipient(Model):
         error_code: why it is DEFERRED, UNCERTAIN, SKIPPED or FAILED.
         attempts: how often a channel has said: later.
         provider_id: what the provider calls the message.
+        converted_at: when the contact tracked the event that is the goal.
     """
 
     __tablename__ = "broadcast_recipients"
@@ -194,6 +203,7 @@ class BroadcastRecipient(Model):
     opened_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]
     machine_opened_at: Mapped[datetime | None]
+    converted_at: Mapped[datetime | None]
     error_code: Mapped[str | None]
     variant: Mapped[int | None] = mapped_column(sa.SmallInteger)
     channel: Mapped[ChannelKind | None]
@@ -238,63 +248,3 @@ class BroadcastChunk(Model):
     failed: Mapped[int] = mapped_column(default=0, server_default="0")
     skipped: Mapped[int] = mapped_column(default=0, server_default="0")
     uncertain: Mapped[int] = mapped_column(default=0, server_default="0")
-
-
-class BroadcastTally(Model):
-    """What devices reported, counted in a few rows a broadcast so that reports do not queue on one.
-
-    `settled`: recipients that a chunk counts as uncertain, and of which it is known by now that they got it.
-    """
-
-    __tablename__ = "broadcast_tallies"
-    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
-
-    broadcast_id: Mapped[UUID] = mapped_column(sa.ForeignKey("broadcasts.id", ondelete="CASCADE"), primary_key=True)
-    shard: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
-    delivered: Mapped[int] = mapped_column(default=0, server_default="0")
-    opened: Mapped[int] = mapped_column(default=0, server_default="0")
-    clicked: Mapped[int] = mapped_column(default=0, server_default="0")
-    machine_opened: Mapped[int] = mapped_column(default=0, server_default="0")
-    settled: Mapped[int] = mapped_column(default=0, server_default="0")
-
-
-class Measure(StrEnum):
-    """What a rollup counts."""
-
-    RECIPIENTS = "RECIPIENTS"
-    SENT = "SENT"
-    DELIVERED = "DELIVERED"
-    OPENED = "OPENED"
-    CLICKED = "CLICKED"
-    SKIPPED = "SKIPPED"
-    FAILED = "FAILED"
-
-
-class Dimension(StrEnum):
-    """By what a rollup counts it. ALL has one bucket, the empty text; HOUR is that of the event, in UTC."""
-
-    ALL = "ALL"
-    PLATFORM = "PLATFORM"
-    COUNTRY = "COUNTRY"
-    HOUR = "HOUR"
-    CODE = "CODE"
-
-
-class BroadcastRollup(Model):
-    """A count of recipients, kept in the transaction of what it counts. Sharded, so that writers rarely meet.
-
-    Attributes:
-        variant: index of the variant; -1 where there is none.
-        bucket: value of the dimension; empty where it is unknown.
-    """
-
-    __tablename__ = "broadcast_rollups"
-    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
-
-    broadcast_id: Mapped[UUID] = mapped_column(sa.ForeignKey("broadcasts.id", ondelete="CASCADE"), primary_key=True)
-    shard: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
-    measure: Mapped[Measure] = mapped_column(primary_key=True)
-    dimension: Mapped[Dimension] = mapped_column(primary_key=True)
-    variant: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
-    bucket: Mapped[str] = mapped_column(primary_key=True)
-    count: Mapped[int] = mapped_column(default=0, server_default="0")
