@@ -3,6 +3,7 @@
 import strawberry
 
 from core.database import transaction
+from domain.features import Feature
 from domain.permissions import Permission
 from domain.workflows import automations
 from domain.workflows.automations import Automation
@@ -17,7 +18,10 @@ class Mutation:
     """Make automations."""
 
     @mutation(
-        Permission.EDIT_WORKFLOWS, WorkflowVersionPayload, "Make a workflow that does some actions one after the other."
+        Permission.EDIT_WORKFLOWS,
+        WorkflowVersionPayload,
+        "Make a workflow that does some actions one after the other.",
+        feature=Feature.WORKFLOW_BUILDER,
     )
     async def create_automation(self, info: Info, input: CreateAutomationInput) -> Automation:
         """Create."""

@@ -21,7 +21,7 @@ from schema.workflows.enrolments import (
     WorkflowEnrolmentPayload,
 )
 
-VIEW, EDIT = Permission.VIEW_WORKFLOWS, Permission.EDIT_WORKFLOWS
+VIEW, RUN = Permission.VIEW_WORKFLOWS, Permission.RUN_WORKFLOWS
 WorkflowId = Annotated[strawberry.ID, strawberry.argument(description="The workflow.")]
 
 
@@ -53,14 +53,14 @@ class Query:
 class Mutation:
     """Let many contacts into a workflow."""
 
-    @mutation(EDIT, WorkflowEnrolmentPayload, "Let contacts into a workflow whose trigger is manual, in slices.")
+    @mutation(RUN, WorkflowEnrolmentPayload, "Let contacts into a workflow whose trigger is manual, in slices.")
     async def enrol_contacts(self, info: Info, input: EnrolContactsInput) -> WorkflowEnrolmentRow:
         """Enrol."""
         id_, audience = parse_id(input.workflow_id, "workflowId"), input.audience.audience()
         async with transaction() as session:
             return await control.enrol(session, info.context.asker(), id_, audience, input.idempotency_key)
 
-    @mutation(EDIT, WorkflowEnrolmentPayload, "Let nobody in any more by an enrolment. Who is in stays in.")
+    @mutation(RUN, WorkflowEnrolmentPayload, "Let nobody in any more by an enrolment. Who is in stays in.")
     async def cancel_workflow_enrolment(self, info: Info, input: CancelWorkflowEnrolmentInput) -> WorkflowEnrolmentRow:
         """Stop."""
         async with transaction() as session:

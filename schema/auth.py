@@ -39,7 +39,7 @@ described(
     VIEW_WORKFLOWS="See workflows, check them, and try them out dry.",
     EDIT_WORKFLOWS="Draw workflows, publish them, and let contacts in.",
     VIEW_SETTINGS="Read the settings of the app, and which features it has.",
-    RUN_WORKFLOWS="Start workflows for contacts; cancel, retry and continue executions.",
+    RUN_WORKFLOWS="Start workflows for contacts and enrol them; cancel, retry and continue executions.",
     MANAGE_SETTINGS="Change the settings of the app.",
     VIEW_WEBHOOKS="See webhooks, what they were told and what came of it.",
     MANAGE_WEBHOOKS="Say which addresses are told what happens, test them, and tell them again.",

@@ -64,6 +64,9 @@ LISTS = {
         type count conversation { contact { name } assignee { name } } message { body } broadcast { title } } } }""",
     "workflowEnrolments": """query($workflow: ID!) { list: workflowEnrolments(workflowId: $workflow, first: 100) {
         totalCount nodes { status audience entered keptOut createdBy { name } } } }""",
+    "webhooks": "{ list: webhooks(first: 100) { totalCount nodes { url status eventTypes headers { name } } } }",
+    "webhookDeliveries": """query($webhook: ID!) { list: webhookDeliveries(webhookId: $webhook, first: 100) {
+        totalCount nodes { status eventType payload attempts { number } } } }""",
     "labels": "{ list: labels(first: 100) { totalCount nodes { name colour openCount } } }",
     "ownConversations": "{ list: ownConversations(first: 100) { totalCount nodes { isResolved lastMessagePreview } } }",
     "ownMessages": """query($conversation: ID!) { list: ownMessages(conversationId: $conversation, first: 100) {
@@ -83,6 +86,7 @@ class Stage:
     device: Principal
     conversation_id: UUID
     workflow_id: UUID
+    webhook_id: UUID
 
 
 def test_every_list_is_counted() -> None:
@@ -124,7 +128,16 @@ async def things(count: int) -> Stage:
         stop = {"app_id": team.app_id, "channel": ChannelKind.EMAIL, "reason": SuppressionReason.MANUAL}
         session.add_all([Suppression(address_hash=str(no), **stop) for no in range(count)])
         await expansion.expand_slice(session, rows[0].id)
-    return Stage(team, rows[0], *await talks(team, count), await workflows(team, count))
+    talked = await talks(team, count)
+    return Stage(team, rows[0], *talked, await workflows(team, count), await webhooks(team, count))
+
+
+async def webhooks(team: Team, count: int) -> UUID:
+    """As many webhooks, and as many deliveries of the first."""
+    made = [(await factories.webhook(team))[0] for _ in range(count)]
+    for _ in range(count):
+        await factories.webhook_delivery(team, made[0].id)
+    return made[0].id
 
 
 async def workflows(team: Team, count: int) -> UUID:
@@ -205,7 +218,7 @@ async def talks(team: Team, count: int) -> tuple[Principal, UUID]:
 async def statements(name: str, stage: Stage, rows: int) -> list[str]:
     """What goes to the database for a list of `rows` rows."""
     ids = {"id": str(stage.broadcast.id), "conversation": str(stage.conversation_id)}
-    ids["workflow"] = str(stage.workflow_id)
+    ids |= {"workflow": str(stage.workflow_id), "webhook": str(stage.webhook_id)}
     query = LISTS.get(name, THREAD)
     variables = {variable: id_ for variable, id_ in ids.items() if f"${variable}:" in query}
     context = Context(principal=stage.device if name in DEVICES else factories.principal(stage.team))
