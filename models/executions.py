@@ -121,6 +121,7 @@ class WorkflowStep(Record):
     __table_args__ = (
         sa.Index("uq_workflow_steps_node", "execution_id", "node_id", unique=True),
         sa.Index("ix_workflow_steps_due", "due_at", postgresql_where=_IS_DUE),
+        sa.Index("ix_workflow_steps_held", "workflow_id", postgresql_where=sa.text("held")),
         sa.Index("ix_workflow_steps_open", "workflow_id", "due_at", postgresql_where=_IS_OPEN),
         sa.Index(
             "ix_workflow_steps_passed",

@@ -37,9 +37,10 @@ async def renew(session: AsyncSession, held: Sequence[Claim]) -> None:
     """Keep some steps for another while; those that somebody else has by now stay theirs."""
     if held:
         mine = sa.tuple_(WorkflowStep.id, WorkflowStep.fence).in_([(one.step_id, one.fence) for one in held])
-        # one that has come to wait keeps its time, also when this has waited for the commit that says so
-        is_at_work = sa.and_(_IS_DUE, WorkflowStep.status == StepStatus.RUNNING)
-        kept = sa.update(WorkflowStep).where(mine, is_at_work).values(due_at=lease())
+        # one that comes to wait at this moment keeps its time, and nobody waits for another here
+        at_work = sa.select(WorkflowStep.id).where(mine, _IS_DUE, WorkflowStep.status == StepStatus.RUNNING)
+        free = at_work.with_for_update(skip_locked=True, key_share=True).scalar_subquery()
+        kept = sa.update(WorkflowStep).where(WorkflowStep.id.in_(free)).values(due_at=lease())
         await session.execute(kept.execution_options(synchronize_session=False))
 
 
@@ -52,10 +53,13 @@ async def waiting(session: AsyncSession) -> bool:
 async def release(session: AsyncSession) -> int:
     """Let some steps go on that were held while their workflow was paused, and no longer is; returns how many."""
     held = sa.select(WorkflowStep.id).where(WorkflowStep.workflow_id == Workflow.id, WorkflowStep.held)
-    is_open = WorkflowStep.ended_at.is_(None)
-    some = held.where(is_open).limit(RELEASED_AT_ONCE).lateral("some")
+    some = held.where(WorkflowStep.ended_at.is_(None)).limit(RELEASED_AT_ONCE).lateral("some")
     going = sa.select(some.c.id).select_from(Workflow).join(some, sa.true())
-    ids = going.where(Workflow.status != WorkflowStatus.PAUSED).limit(RELEASED_AT_ONCE)
-    freed = sa.update(WorkflowStep).where(WorkflowStep.id.in_(ids.scalar_subquery())).values(held=False)
+    ids = list(await session.scalars(going.where(Workflow.status != WorkflowStatus.PAUSED).limit(RELEASED_AT_ONCE)))
+    if not ids:
+        return 0
+    free = sa.select(WorkflowStep.id).where(WorkflowStep.id.in_(ids), WorkflowStep.held)
+    mine = free.with_for_update(skip_locked=True, key_share=True).scalar_subquery()
+    freed = sa.update(WorkflowStep).where(WorkflowStep.id.in_(mine)).values(held=False)
     done = await session.execute(freed.execution_options(synchronize_session=False))
     return int(getattr(done, "rowcount", 0))

@@ -125,6 +125,7 @@ def _steps() -> None:
     op.create_index(
         "ix_workflow_steps_due", table, ["due_at"], postgresql_where=sa.text("ended_at IS NULL AND NOT held")
     )
+    op.create_index("ix_workflow_steps_held", table, ["workflow_id"], postgresql_where=sa.text("held"))
     op.create_index(
         "ix_workflow_steps_open", table, ["workflow_id", "due_at"], postgresql_where=sa.text("ended_at IS NULL")
     )
