@@ -58,7 +58,7 @@ async def of(session: AsyncSession, version_id: UUID) -> Plan:
     """The plan of a version that is there."""
     found = _plans.get(version_id)
     if found is None:
-        found = plan_of(await session.get_one(WorkflowVersion, version_id))
+        found = plan_of(await session.get_one(WorkflowVersion, version_id, populate_existing=True))
     _plans.move_to_end(version_id)
     return found
 

@@ -77,7 +77,7 @@ async def _offer(
     session: AsyncSession, version: WorkflowVersion, signal: WorkflowSignal, key: str, context: dict[str, Any]
 ) -> None:
     """Let the contact in, if the trigger fits."""
-    plan = plans.plan_of(version)
+    plan = await plans.of(session, version.id)
     if await _fits(session, plan, signal):
         entry = Entry(signal.contact_id, key, context, tuple(signal.lineage))
         await admitting.admit(session, version, plan, entry)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from domain.watches import beginning as watching
 from domain.workflows import definition, schedules, triggers
@@ -18,7 +19,8 @@ async def candidates(
 ) -> Sequence[WorkflowVersion]:
     """The versions of ACTIVE workflows that are let in by one of `keys`, or by anything of the kind.
 
-    Whether the contact and the properties fit is still to be asked of each.
+    Whether the contact and the properties fit is still to be asked of each. Their definitions, which may be large, are
+    not read: who asks often knows them already.
 
     Args:
         session: the transaction.
@@ -34,7 +36,8 @@ async def candidates(
         WorkflowTrigger.active,
     )
     versions = sa.select(WorkflowVersion).where(WorkflowVersion.app_id == app_id, WorkflowVersion.id.in_(fitting))
-    return (await session.scalars(versions.order_by(WorkflowVersion.id))).all()
+    slim = versions.options(defer(WorkflowVersion.definition, raiseload=True))
+    return (await session.scalars(slim.order_by(WorkflowVersion.id))).all()
 
 
 async def replace(session: AsyncSession, row: Workflow, version: WorkflowVersion) -> None:
