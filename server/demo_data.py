@@ -1,4 +1,4 @@
-"""The data of the demo: a team, contacts with devices, conversations, and broadcasts that nobody has sent yet."""
+"""The data of the demo: a team, contacts with devices, conversations, workflows, and broadcasts that nobody has sent."""
 
 import random
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from models.broadcasts import TargetType
 from models.team import AdminUser, Membership, Role
 from server.demo_inbox import add_conversations
 from server.demo_people import Person, people
+from server.demo_workflows import add_workflows
 
 EMAIL = "ada@example.com"
 # Known to everybody who reads this: for the demo only, which listens on the loopback address.
@@ -64,6 +65,7 @@ async def _write(session: AsyncSession) -> UUID:
     testers = [id_ for id_, person in zip(ids, crowd, strict=True) if BETA in person.contact["tags"]]
     await _add_broadcasts(session, _as_principal(owner), testers)
     await add_conversations(session, _as_principal(owner), ids)
+    await add_workflows(session, _as_principal(owner), ids)
     return owner.app_id
 
 

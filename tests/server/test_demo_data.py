@@ -12,7 +12,9 @@ from models.broadcasts import Broadcast, BroadcastStatus, TargetType
 from models.contacts import Contact
 from models.conversations import Conversation, ConversationStatus
 from models.devices import Device, Platform
+from models.events import Event
 from models.team import Membership, Role
+from models.workflows import Workflow, WorkflowStatus
 from server.demo_data import PASSWORD, seed
 
 
@@ -65,3 +67,14 @@ async def test_the_inbox_has_conversations_of_several_kinds() -> None:
     kept = ConversationStatus.OPEN
     resolved = (ConversationStatus.RESOLVED, 2, True)
     assert found == [(kept, 1, False), (kept, 3, False), (kept, 2, True), resolved, (kept, 1, False)]
+
+
+async def test_one_workflow_lets_people_in_and_one_is_a_draft() -> None:
+    demo = await seed()
+
+    async with transaction() as session:
+        rows = await session.scalars(sa.select(Workflow).where(Workflow.app_id == demo.app_id).order_by(Workflow.id))
+        found = [(row.name, row.status) for row in rows]
+        signed_up = sa.select(sa.func.count()).where(Event.app_id == demo.app_id, Event.name == "user_signup")
+        assert await session.scalar(signed_up) == 12
+    assert found == [("Onboarding", WorkflowStatus.ACTIVE), ("Winback 30 days", WorkflowStatus.DRAFT)]
