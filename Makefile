@@ -29,7 +29,7 @@ demo: $(VENV)/.installed ## Run everything on this machine, with demo data, unti
 	@$(BIN)/replyhq demo
 
 test: $(VENV)/.installed-dev ## Run the tests against servers of their own (ARGS="-k word" picks some)
-	@$(BIN)/pytest -n 2 -m "not long" $(ARGS)
+	@$(BIN)/pytest --cache-clear -n 2 -m "not long" $(ARGS) || $(BIN)/python -m tests.support.again
 
 faults: $(VENV)/.installed-dev ## Run the long tests: faults and load
 	@$(BIN)/pytest -m long $(ARGS)
