@@ -75,9 +75,9 @@ class Http:
         return await self.request("POST", url, body, headers)
 
     async def request(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float = SECONDS
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float | None = None
     ) -> Answer:
-        """Make a request, and wait `seconds` at most for all of it.
+        """Make a request, and wait `seconds` at most for all of it, 10 when they are not given.
 
         Raises:
             RefusedUrlError: this URL is never sent to.
@@ -90,7 +90,7 @@ class Http:
             raise RefusedUrlError(f"The URL {error}.") from None
         written = SimpleNamespace(any=False)
         try:
-            return await self._request(Request(method, parsed, body, headers, seconds), written)
+            return await self._request(Request(method, parsed, body, headers, seconds or SECONDS), written)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise _failure(error, written=written.any) from error
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -160,18 +161,19 @@ def is_across_apps(session: AsyncSession) -> bool:
     return _ACROSS_APPS in session.get_bind().get_execution_options()
 
 
-def before_commit(session: AsyncSession, step: Step) -> None:
+def before_commit(session: AsyncSession, step: Step, *, last: bool = False) -> None:
     """Run `step` as the last thing of this session's transaction, when all its changes are with the database.
 
-    For what locks a row that many want: it is held for the commit alone. When it fails, nothing is committed.
+    What locks a row that many want is to be `last`: it is held for the commit alone. When a step fails, nothing is
+    committed.
     """
-    session.info.setdefault(_STEPS, []).append(step)
+    session.info.setdefault(_STEPS, []).append((last, step))
 
 
 async def _run_steps(session: AsyncSession) -> None:
     if steps := session.info.pop(_STEPS, ()):
         await session.flush()
-    for step in steps:
+    for _, step in sorted(steps, key=itemgetter(0)):
         await step(session)
 
 

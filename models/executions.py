@@ -110,7 +110,7 @@ class WorkflowStep(Record):
         attempts: how often a worker has taken it up.
         failures: how often it has failed, and not because a worker was gone.
         fence: grows with each worker that takes it up; only the newest may write.
-        then: the way by which it goes on at `due_at` without acting again; None while it is to act.
+        goes_by: the way by which it goes on at `due_at` without acting again; None while it is to act.
         called_at: since when a call to the outside is on its way; None when none is.
         branch: the way by which it was left: `next` by plain edges.
         input: what it was set to, with the variables put in.
@@ -145,7 +145,7 @@ class WorkflowStep(Record):
     attempts: Mapped[int] = mapped_column(default=0)
     failures: Mapped[int] = mapped_column(default=0)
     fence: Mapped[int] = mapped_column(default=0)
-    then: Mapped[str | None]
+    goes_by: Mapped[str | None]
     called_at: Mapped[datetime | None]
     branch: Mapped[str | None]
     input: Mapped[dict[str, Any] | None] = mapped_column(info=PERSONAL)

@@ -1,4 +1,4 @@
-"""The data of the demo: a team, contacts with devices, conversations, workflows, and broadcasts that nobody has sent."""
+"""The data of the demo: a team, contacts with devices, conversations, workflows, broadcasts that nobody has sent."""
 
 import random
 from dataclasses import dataclass

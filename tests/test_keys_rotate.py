@@ -87,6 +87,9 @@ def test_the_columns_are_those_that_say_so() -> None:
         "channel_accounts.credentials",
         "mails.body",
         "two_factors.secret",
+        "webhooks.headers",
+        "webhooks.previous_secret",
+        "webhooks.secret",
     }
 
 

@@ -144,7 +144,7 @@ async def _close(
 
 async def _wait(session: AsyncSession, execution: WorkflowExecution, step: WorkflowStep, wait: Waits) -> None:
     """Nothing keeps a wait but its row."""
-    step.status, step.due_at, step.then, step.output = StepStatus.WAITING, wait.until, wait.way, dict(wait.output)
+    step.status, step.due_at, step.goes_by, step.output = StepStatus.WAITING, wait.until, wait.way, dict(wait.output)
     await session.flush()
     if wait.event:
         session.add(

@@ -69,5 +69,5 @@ async def _go_on(
     if is_early or not isinstance(config, WaitForEvent) or not _fits(config.properties, event):
         return
     await session.delete(wait)
-    step.then, step.due_at, step.output = RECEIVED, now(), acting.outputs_of(event)
+    step.goes_by, step.due_at, step.output = RECEIVED, now(), acting.outputs_of(event)
     told(session, execution)

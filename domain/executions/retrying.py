@@ -115,16 +115,16 @@ async def _revive(
     left = "failed" if step.status is StepStatus.FAILED else "exited"
     await tallies.add(session, [tallies.move(execution, step.node_id, {left: -1})])
     if step.status is StepStatus.FAILED:
-        step.failures, step.attempts, step.then = 0, 0, None
+        step.failures, step.attempts, step.goes_by = 0, 0, None
         step.error_code = step.error_message = None
         step.output = _reached(step)
     step.ended_at, step.held, step.fence = None, False, step.fence + 1
-    if step.then is None:
+    if step.goes_by is None:
         step.status, step.due_at = StepStatus.PENDING, now()
         return
     step.status = StepStatus.WAITING
     config = plan.configs[step.node_id]
-    if isinstance(config, WaitForEvent) and step.then == TIMEOUT:
+    if isinstance(config, WaitForEvent) and step.goes_by == TIMEOUT:
         await _await(session, execution, step, contact, plan, config)
 
 
@@ -148,7 +148,7 @@ async def _await(
     awaited = Awaited(config.event_name, config.properties or ())
     scene = await acting.scene(session, execution, step, contact, plan, now())
     if (found := await scene.happened(awaited)) is not None:
-        step.then, step.due_at, step.output = RECEIVED, now(), found
+        step.goes_by, step.due_at, step.output = RECEIVED, now(), found
         return
     session.add(
         WorkflowWait(

@@ -60,8 +60,8 @@ async def take(session: AsyncSession, claim: Claim) -> Next:
     turn = await _turn(session, claim)
     if turn is None or await _is_over(session, turn):
         return Next()
-    if turn.step.then is not None:
-        done = Done(turn.step.then, turn.step.output or {})
+    if turn.step.goes_by is not None:
+        done = Done(turn.step.goes_by, turn.step.output or {})
         return Next(claim=await advancing.settle(session, turn.execution, turn.step, turn.plan, done))
     result = await _result(session, turn)
     if isinstance(result, Calls | Sending):
@@ -106,7 +106,7 @@ async def _is_over(session: AsyncSession, turn: Turn) -> bool:
         return True
     if status is WorkflowStatus.PAUSED:
         turn.step.held, turn.step.due_at = True, now()
-        turn.step.status = StepStatus.PENDING if turn.step.then is None else StepStatus.WAITING
+        turn.step.status = StepStatus.PENDING if turn.step.goes_by is None else StepStatus.WAITING
         return True
     return await _leaves(session, turn, contact)
 

@@ -162,11 +162,13 @@ def to_maker(type_: NotificationType, model: type[Record], thing: Thing = _itsel
     return rule
 
 
-def to_owners(type_: NotificationType) -> Rule:
-    """What happens is told to the owners of the app."""
+def to_owners(type_: NotificationType, model: type[Record]) -> Rule:
+    """What happens to a row of `model` is told to the owners of the app, if it is there still."""
 
-    async def rule(_session: AsyncSession, facts: Sequence[Fact]) -> list[Told]:
-        return [_simply(type_, fact, fact.entity_id, None) for fact in facts]
+    async def rule(session: AsyncSession, facts: Sequence[Fact]) -> list[Told]:
+        rows = sa.select(model.id).where(model.id.in_([fact.entity_id for fact in facts]))
+        there = set(await session.scalars(rows))
+        return [_simply(type_, fact, fact.entity_id, None) for fact in facts if fact.entity_id in there]
 
     return rule
 

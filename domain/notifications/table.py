@@ -4,6 +4,7 @@ from domain.notifications.audience import Rule, of_assignments, of_messages, to_
 from models.broadcasts import Broadcast
 from models.facts import FactKind
 from models.notifications import NotificationType
+from models.webhooks import Webhook
 from models.workflows import Workflow
 
 TOLD: dict[FactKind, Rule] = {
@@ -12,7 +13,7 @@ TOLD: dict[FactKind, Rule] = {
     FactKind.BROADCAST_SENT: to_maker(NotificationType.BROADCAST_SENT, Broadcast),
     FactKind.BROADCAST_FAILED: to_maker(NotificationType.BROADCAST_FAILED, Broadcast),
     FactKind.WORKFLOW_EXECUTION_FAILED: to_maker(NotificationType.WORKFLOW_FAILED, Workflow, workflow_of),
-    FactKind.WEBHOOK_DISABLED: to_owners(NotificationType.WEBHOOK_DISABLED),
+    FactKind.WEBHOOK_DISABLED: to_owners(NotificationType.WEBHOOK_DISABLED, Webhook),
 }
 CLEARING = frozenset(
     {

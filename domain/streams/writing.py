@@ -77,7 +77,7 @@ def _append(session: AsyncSession, one: Fact | Happened, streams: Sequence[str])
     appended = session.info.get(_APPENDED)
     if appended is None:
         appended = session.info[_APPENDED] = []
-        before_commit(session, _write)
+        before_commit(session, _write, last=True)
     appended.extend((stream, one) for stream in streams)
 
 

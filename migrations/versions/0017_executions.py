@@ -107,7 +107,7 @@ def _steps() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
-        sa.Column("then", sa.Text(), nullable=True),
+        sa.Column("goes_by", sa.Text(), nullable=True),
         sa.Column("called_at", INSTANT, nullable=True),
         sa.Column("branch", sa.Text(), nullable=True),
         sa.Column("input", JSONB, nullable=True),

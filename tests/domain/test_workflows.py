@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str | None, str]]]] = {
         [("a", "VARIABLE_UNKNOWN")],
     ),
     "not of an event": (
-        of(node("a", "send_message", body="{{ event.properties.plan }}"), trigger={"type": "manual"}),
+        of(node("a", "send_message", body="{{ event.properties.plan }}"), trigger={"type": "tag_added"}),
         [("a", "VARIABLE_UNKNOWN")],
     ),
     "compares what is not there": (

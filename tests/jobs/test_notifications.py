@@ -224,6 +224,7 @@ async def waiting(team: Team) -> int:
         return await session.scalar(unserved) or 0
 
 
+@pytest.mark.long
 async def test_a_worker_killed_again_and_again_loses_nothing_and_tells_nothing_twice(team: Team, agent: Team) -> None:
     """600 messages in 30 conversations; the worker is killed while it tells them."""
     lines = [await inbox.line(team) for _ in range(30)]

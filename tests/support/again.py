@@ -1,6 +1,6 @@
-"""After a run that has failed: the few tests that did are run once more, one after the other, with nothing beside them.
+"""After a run that has failed: the few tests that did are run once more, one after the other, nothing beside them.
 
-A test that fails again is broken, and the run with it. One that passes is unsteady: the run is green, and says so loudly,
+A test that fails again is broken, and the run with it. One that passes is unsteady: the run is green, and says so,
 because an unsteady test is a bug of the test or of the product, and is to be mended. See docs/decisions/0018.
 """
 

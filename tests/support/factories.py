@@ -294,7 +294,7 @@ async def execution(team: Team, contact_id: UUID, workflow: Workflow, **fields: 
     of_version = {"workflow_id": workflow.id, "workflow_version_id": workflow.active_version_id} | of_app
     made = {"id": new_id(), "contact_id": contact_id, "trigger_key": f"test:{new_id()}", "open_steps": 1}
     row = WorkflowExecution(**of_version | made | fields)
-    open_ = {"status": StepStatus.WAITING, "then": "next"} if row.open_steps else {"status": StepStatus.FAILED}
+    open_ = {"status": StepStatus.WAITING, "goes_by": "next"} if row.open_steps else {"status": StepStatus.FAILED}
     if not row.open_steps:
         open_ |= {"ended_at": now(), "error_code": "SERVER_ERROR"}
     step = WorkflowStep(id=new_id(), execution_id=row.id, node_id="wait", kind="wait", due_at=at, **of_version | open_)
