@@ -108,6 +108,12 @@ def database() -> Iterator[None]:
     databases.drop(name)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def clean_slate(database: None) -> None:
+    """Nothing is due of other modules."""
+    databases.clear(os.environ["DATABASE_URL"])
+
+
 @pytest.fixture(scope="session")
 def servers(database: None) -> EmbeddedServers | None:
     """The embedded servers, for tests that stop one (only where tests do not run in parallel)."""

@@ -40,7 +40,6 @@ from tests.support.executions import (
     work,
 )
 from tests.support.factories import Team
-from tests.support.waiting import until, waits_for_a_lock
 from tests.support.workflows import node, of
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -192,6 +191,7 @@ async def test_cancelling_and_working_at_once_agree(team: Team) -> None:
 async def test_all_of_a_workflow_are_cancelled_slice_by_slice_and_none_begins_a_step_meanwhile(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await jobs.cancel_wanted()  # what other tests have left
     monkeypatch.setattr(control, "AT_ONCE", 2)
     people = [await factories.person(team.app_id) for _ in range(5)]
     workflow = await active(team, of(node("a"), node("b", "add_tag", tag="b"), edges="a-b"))
@@ -216,6 +216,7 @@ async def test_all_of_a_workflow_are_cancelled_slice_by_slice_and_none_begins_a_
 
 
 async def test_slices_end_what_nobody_works_on(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    await jobs.cancel_wanted()  # what other tests have left
     monkeypatch.setattr(control, "AT_ONCE", 2)
     people = [await factories.person(team.app_id) for _ in range(5)]
     workflow = await active(team, of(node("a")))
@@ -381,6 +382,7 @@ async def test_what_is_held_is_continued_once_its_workflow_is(team: Team) -> Non
 
 
 async def test_a_wait_that_is_just_written_keeps_its_time_though_the_worker_keeps_the_step(team: Team) -> None:
+    await work()  # what other tests have left
     contact = await factories.person(team.app_id)
     workflow = await active(team, of(node("a", duration="30d")))
     await track(team, contact.id, "user_signup")
@@ -395,9 +397,8 @@ async def test_a_wait_that_is_just_written_keeps_its_time_though_the_worker_keep
     async with transaction() as session:
         await stepping.take(session, claim)
         await session.flush()
-        keeping = asyncio.create_task(keep())
-        assert await until(waits_for_a_lock)
-    await keeping
+        await keep()
+    await keep()
     (step,) = await step_rows(workflow)
     assert (step.status, step.due_at > now() + 29 * DAY) == (StepStatus.WAITING, True)
 

@@ -194,7 +194,7 @@ def _recounted(executions: list[WorkflowExecution], steps: Any) -> dict[str, dic
     return {name: dict(counted) for name, counted in found.items()}
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(data=st.data())
 async def test_whatever_dies_whenever_each_step_acts_once_and_each_execution_ends(data: st.DataObject) -> None:
     definition = data.draw(graphs())

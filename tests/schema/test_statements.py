@@ -96,13 +96,13 @@ def test_every_list_is_counted() -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 async def test_a_long_list_costs_as_many_statements_as_a_short_one(name: str) -> None:
-    short, long = await things(3), await things(60)
-    few, many = await statements(name, short, rows=3), await statements(name, long, rows=60)
+    short, long = await things(3), await things(25)
+    few, many = await statements(name, short, rows=3), await statements(name, long, rows=25)
     assert len(many) == len(few), many
 
 
 async def test_a_long_thread_costs_as_many_statements_as_a_short_one() -> None:
-    few, many = [await statements("messages", await things(count), rows=count) for count in (3, 60)]
+    few, many = [await statements("messages", await things(count), rows=count) for count in (3, 25)]
     assert len(many) == len(few), many
 
 

@@ -105,7 +105,7 @@ async def test_no_small_document_costs_much(query):
     await run(schema, "{ hello }")
     started = time.thread_time()
     await run(schema, query, name="Q1" if "query Q1" in query else None)
-    assert time.thread_time() - started < 0.5
+    assert time.thread_time() - started < 1.5
 
 
 @pytest.mark.parametrize(
