@@ -26,6 +26,8 @@ SLOW_STATUSES = frozenset({408, 425, 429})
 SHOWN_MOST = 500
 NUL = b"\\u0000"
 SERVER_REFUSED, SERVER_ERROR = "SERVER_REFUSED", "SERVER_ERROR"
+UNSAID = "UNAVAILABLE"
+"""A channel that may be asked again has said nothing of a send: the database was away."""
 RESULTS = "results"
 """What has become of each target of a message, in the output of its step."""
 
@@ -140,9 +142,10 @@ def _sent(step: WorkflowStep, call: Sending, sent: Sequence[Sent]) -> Result:
     results = before | {call.targets[one.seq]: one.status.value for one in sent}
     output: Json = {RESULTS: results}
     waiting = [one for one in sent if one.status is RecipientStatus.DEFERRED]
-    if waiting and step.failures < TRIES_MOST:
-        until = max(one.until or _later(step, None) for one in waiting)
-        return Fails(waiting[0].code or "", "A channel has asked for another try later.", until, output)
+    if (waiting or len(sent) < len(call.sends)) and step.failures < TRIES_MOST:
+        until = max((one.until or _later(step, None) for one in waiting), default=_later(step, None))
+        code = waiting[0].code if waiting else None
+        return Fails(code or UNSAID, "A channel has asked for another try later, or said nothing.", until, output)
     return concluded(step, results, next((one.code for one in sent if one.code), None))
 
 

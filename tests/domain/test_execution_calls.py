@@ -197,6 +197,26 @@ async def test_a_message_goes_once_however_often_its_worker_dies(team: Team) -> 
     }
 
 
+async def test_a_message_of_which_its_channel_says_nothing_is_sent_again(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact_id, device_id = await person_with_device(team)
+    workflow = await active(team, of(GREET))
+
+    async def silent(_app_id: UUID, _sends: Any) -> list[Any]:
+        return []
+
+    with time_machine.travel(now(), tick=True) as clock:
+        monkeypatch.setattr("jobs.workflows.sending.send", silent)
+        await happens(team, contact_id, "user_signup")
+        assert await steps(workflow) == [("greet", "PENDING")]
+        monkeypatch.undo()
+        clock.shift(5)
+        await work()
+    assert await steps(workflow) == [("greet", "COMPLETED")]
+    assert len(await messages_of(device_id)) == 1
+
+
 async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Team) -> None:
     await work()
     contact_id, device_id = await person_with_device(team)
