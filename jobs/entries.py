@@ -14,7 +14,6 @@ from domain.enrolments.control import ENROLLER
 from domain.executions.telling import RUNNER
 from domain.watches import sweeping
 from jobs import stopping
-from models.workflow_enrolments import WorkflowEnrolment
 
 log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 0.3
@@ -35,30 +34,25 @@ async def enrol_all() -> None:
 
 async def _enrol() -> bool:
     """One slice; False when none is due. One that fails is tried again in a while, and keeps none of the others."""
-    taken: WorkflowEnrolment | None = None
+    id_: UUID | None = None
     entered = 0
     try:
         async with transaction() as session:
-            taken = await slices.next_(session)
-            if taken is None:
+            if (taken := await slices.next_(session)) is None:
                 return False
+            id_ = taken.id
             entered = await slices.go_on(session, taken)
     except Unavailable:
         raise
     except Exception:
-        log.exception("slice of an enrolment failed")
-        await _put_off(taken)
+        if id_ is None:
+            raise
+        log.exception("slice of an enrolment failed", enrolment=str(id_))
+        async with transaction() as session:
+            await slices.put_off(session, id_)
     if entered:
         await wake(RUNNER)
     return True
-
-
-async def _put_off(taken: WorkflowEnrolment | None) -> None:
-    if taken is not None:
-        async with transaction() as session:
-            row = await session.get(WorkflowEnrolment, taken.id, with_for_update=True)
-            if row is not None and row.due_at is not None:
-                slices.put_off(row)
 
 
 async def wake_enrolments() -> None:

@@ -51,8 +51,8 @@ class App(Record):
     requeue_after_minutes: Mapped[int | None] = mapped_column(default=10, server_default="10")
     logo_url: Mapped[str | None]
     primary_colour: Mapped[str] = mapped_column(default=PRIMARY_COLOUR, server_default=PRIMARY_COLOUR)
-    email_on_new_message: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
-    email_on_new_conversation: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    email_on_new_message: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    email_on_new_conversation: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     business_hours: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     features: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     version: Mapped[int] = mapped_column(default=1, server_default="1")

@@ -36,7 +36,7 @@ DEFAULTS = {
     "name": "Acme",
     "timeZone": "UTC",
     "branding": {"logoUrl": None, "primaryColour": "#DC2626"},
-    "notifications": {"emailOnNewMessage": True, "emailOnNewConversation": True},
+    "notifications": {"emailOnNewMessage": False, "emailOnNewConversation": False},
     "businessHours": {"timeZone": "UTC", "weekly": None, "holidays": []},
     "features": [
         {"feature": name, "isEnabled": name != "AI_SUGGESTIONS", "isDefault": True, "isEnforced": name in SERVER}
@@ -71,8 +71,8 @@ async def test_what_is_left_out_stays(graph: Graph, team: Team) -> None:
             {"branding": {"logoUrl": "https://example.com/logo.png", "primaryColour": "#0F766E"}},
         ),
         (
-            {"notifications": {"emailOnNewConversation": False}},
-            {"notifications": {"emailOnNewMessage": True, "emailOnNewConversation": False}},
+            {"notifications": {"emailOnNewConversation": True}},
+            {"notifications": {"emailOnNewMessage": False, "emailOnNewConversation": True}},
         ),
         ({"branding": {"logoUrl": None, "primaryColour": None}}, {"branding": DEFAULTS["branding"]}),
     ]
@@ -226,7 +226,7 @@ BEFORE = "opens must be before closes. What goes over midnight is two intervals;
 async def test_what_breaks_a_rule_changes_nothing(
     graph: Graph, team: Team, input: dict[str, Any], field: str, message: str
 ) -> None:
-    said = {"notifications": {"emailOnNewMessage": False}} | input
+    said = {"notifications": {"emailOnNewMessage": True}} | input
     error = {"code": "BAD_USER_INPUT", "message": message, "field": field.split(".")}
     assert await graph.refused(UPDATE, **said) == [error]
     assert await read(graph) == {"id": str(team.app_id), **DEFAULTS}

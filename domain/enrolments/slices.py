@@ -40,9 +40,11 @@ async def next_(session: AsyncSession) -> WorkflowEnrolment | None:
     return found
 
 
-def put_off(row: WorkflowEnrolment) -> None:
+async def put_off(session: AsyncSession, enrolment_id: UUID) -> None:
     """Its slice has failed: try again in a while."""
-    row.due_at = now() + LATER
+    row = await session.get(WorkflowEnrolment, enrolment_id, with_for_update=True)
+    if row is not None and row.due_at is not None:
+        row.due_at = now() + LATER
 
 
 async def go_on(session: AsyncSession, row: WorkflowEnrolment) -> int:

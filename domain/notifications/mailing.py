@@ -19,7 +19,8 @@ from core.clock import now
 from domain import mails
 from domain.notifications import clearing, letters, preferences
 from domain.notifications.letters import Line
-from domain.notifications.types import KINDS
+from domain.notifications.types import KINDS, usual_emails
+from models.apps import App
 from models.notifications import (
     EmailMode,
     Notification,
@@ -141,12 +142,13 @@ def _unmailed() -> sa.Select[Any]:
         NotificationPreference.type == Notification.type,
     )
     there = sa.and_(Membership.app_id == Notification.app_id, Membership.user_id == Notification.user_id)
-    usual = sa.case({type_: kind.email.value for type_, kind in KINDS.items()}, value=Notification.type)
-    mode = sa.func.coalesce(NotificationPreference.email, sa.cast(usual, NotificationPreference.email.type))
+    usual = sa.cast(usual_emails(Notification.type.expression), NotificationPreference.email.type)
+    mode = sa.func.coalesce(NotificationPreference.email, usual)
     may = [sa.and_(Notification.type == type_, Membership.role.in_(kind.roles)) for type_, kind in KINDS.items()]
     names = [field.name for field in fields(Unread)]
     columns: list[Any] = [mode if name == "mode" else getattr(Notification, name) for name in names]
-    rows = sa.select(*columns).join(Membership, there).outerjoin(NotificationPreference, preferred)
+    rows = sa.select(*columns).join(App, App.id == Notification.app_id).join(Membership, there)
+    rows = rows.outerjoin(NotificationPreference, preferred)
     return rows.where(Notification.read_at.is_(None), Notification.unmailed, sa.or_(*may))
 
 

@@ -14,8 +14,9 @@ from core.clock import now
 from core.errors import Invalid
 from domain import timing
 from domain.audit import entries
-from domain.notifications.types import KINDS
+from domain.notifications.types import KINDS, usual_email
 from domain.principals import Principal
+from models.apps import App
 from models.notifications import (
     DigestPeriod,
     EmailMode,
@@ -78,10 +79,16 @@ async def look(session: AsyncSession, principal: Principal) -> Preferences:
         NotificationPreference.user_id == principal.person(),
     )
     said = {row.type: row for row in await session.scalars(sa.select(NotificationPreference).where(*theirs))}
-    chosen = {type_: said.get(type_, KINDS[type_]) for type_ in visible(principal)}
-    types = [Preference(type_, one.in_app, one.email) for type_, one in chosen.items()]
+    app = await session.get_one(App, principal.app_id)
+    types = [_preference(type_, said.get(type_), app) for type_ in visible(principal)]
     member = (principal.app_id, principal.person())
     return Preferences(types, (await digests(session, [member]))[member])
+
+
+def _preference(type_: NotificationType, said: NotificationPreference | None, app: App) -> Preference:
+    if said is not None:
+        return Preference(type_, said.in_app, said.email)
+    return Preference(type_, KINDS[type_].in_app, usual_email(type_, app))
 
 
 async def set_preference(

@@ -13,7 +13,8 @@ from core.ids import new_id
 from domain.notifications import clearing, mailing, telling
 from domain.notifications.audience import Told
 from domain.notifications.table import TOLD
-from domain.notifications.types import KINDS
+from domain.notifications.types import KINDS, usual_email
+from models.apps import App
 from models.facts import Fact, FactKind
 from models.notifications import EmailMode
 
@@ -117,12 +118,15 @@ def conversations_of(facts: Iterable[Fact]) -> set[UUID]:
 
 async def _people(session: AsyncSession, told: Sequence[Told], looking: Looking) -> list[dict[str, Any]]:
     """For each person and thing what is new; nothing for who has it turned off."""
-    rows = [_row(one, looking) for one in told]
+    apps = {
+        one.id: one for one in await session.scalars(sa.select(App).where(App.id.in_({one.app_id for one in told})))
+    }
+    rows = [_row(one, apps[one.app_id], looking) for one in told]
     found = await session.execute(_PEOPLE, _arrays(_TOLD, rows))
     return [dict(one) for one in found.mappings()]
 
 
-def _row(one: Told, looking: Looking) -> dict[str, Any]:
+def _row(one: Told, app: App, looking: Looking) -> dict[str, Any]:
     kind = KINDS[one.type]
     there = looking.get(one.conversation_id, ()) if one.message_id and one.conversation_id else ()
     said = {name: getattr(one, name) for name in _TOLD if hasattr(one, name)}
@@ -131,7 +135,7 @@ def _row(one: Told, looking: Looking) -> dict[str, Any]:
         "roles": ",".join(role for role in kind.roles if one.role in {None, role}),
         "looking": ",".join(map(str, there)),
         "in_app": kind.in_app,
-        "email": kind.email.value,
+        "email": usual_email(one.type, app).value,
     }
 
 

@@ -15,8 +15,8 @@ def upgrade() -> None:
     for column in (
         sa.Column("logo_url", sa.Text(), nullable=True),
         sa.Column("primary_colour", sa.Text(), server_default="#DC2626", nullable=False),
-        sa.Column("email_on_new_message", sa.Boolean(), server_default=sa.true(), nullable=False),
-        sa.Column("email_on_new_conversation", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("email_on_new_message", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("email_on_new_conversation", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("business_hours", JSONB, server_default="{}", nullable=False),
         sa.Column("features", JSONB, server_default="{}", nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),

@@ -245,8 +245,7 @@ async def _deliver(team: Team, broadcast: Broadcast) -> tuple[UUID, str]:
     """Store the in-app message of recipient 1, as the channel does."""
     key = send_key(broadcast.id, 1)
     async with transaction() as session:
-        recipient = await session.get(BroadcastRecipient, (broadcast.id, 1))
-        assert recipient is not None
+        recipient = await session.get_one(BroadcastRecipient, (broadcast.id, 1))
         await store(session, team.app_id, [Draft(key, recipient.device_id, "Hello", "World", None)])
     assert recipient.device_id
     return recipient.device_id, key

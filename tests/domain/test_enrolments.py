@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 import time_machine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
 from core.database import transaction
@@ -196,6 +197,28 @@ async def test_a_slice_that_is_lost_is_done_again_and_nobody_is_in_twice(team: T
     await asyncio.gather(*(jobs.enrol_all() for _ in range(4)))
     assert sorted(map(str, await entered(workflow))) == sorted(map(str, ids))
     assert await counts(workflow) == [(EnrolmentStatus.COMPLETED, 5, 0)]
+
+
+async def test_a_slice_that_breaks_is_put_off_and_keeps_no_other(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    await people(team, 2)
+    broken, sound = await active(team, MANUAL), await active(team, MANUAL)
+    await enrol(team, broken, EVERYBODY)
+    real = slices.go_on
+
+    async def break_one(session: AsyncSession, row: WorkflowEnrolment) -> int:
+        if row.workflow_id == broken.id:
+            raise RuntimeError("broken")
+        return await real(session, row)
+
+    with time_machine.travel(now(), tick=True) as clock:
+        monkeypatch.setattr(slices, "go_on", break_one)
+        await enrol(team, sound, EVERYBODY)
+        await jobs.enrol_all()
+        assert (len(await entered(broken)), len(await entered(sound))) == (0, 2)
+        monkeypatch.undo()
+        clock.shift(slices.LATER)
+        await jobs.enrol_all()
+    assert len(await entered(broken)) == 2
 
 
 async def test_it_gives_way_while_the_workflow_is_busy(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:

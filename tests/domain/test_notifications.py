@@ -24,8 +24,9 @@ from domain.notifications import own, preferences, writing
 from domain.principals import SYSTEM, Principal
 from domain.team import members
 from jobs import facts as dispatcher
+from models.apps import App
 from models.facts import Fact, FactKind
-from models.notifications import EmailMode, Notification, NotificationType
+from models.notifications import EmailMode, Notification, NotificationMailing, NotificationType
 from models.team import AdminUser, Membership, Role
 from tests.support import factories, inbox
 from tests.support.factories import Team
@@ -267,6 +268,32 @@ async def test_who_wants_it_neither_here_nor_by_mail_is_not_told(team: Team, age
         assert await own.unread_count(session, line.agent) == 0
         page = await own.listed(session, line.agent, own.Filter(), own.PageRequest())
         assert list(page.rows) == []
+
+
+async def mailed(who: Team) -> list[EmailMode]:
+    async with transaction() as session:
+        own_ = sa.select(NotificationMailing.mode).filter_by(app_id=who.app_id, user_id=who.user_id)
+        return list(await session.scalars(own_))
+
+
+@pytest.mark.parametrize(("setting", "modes"), [(False, []), (True, [EmailMode.AT_ONCE])])
+async def test_the_app_says_whether_who_has_not_said_otherwise_gets_a_mail(
+    team: Team, agent: Team, line: Line, setting: bool, modes: list[EmailMode]
+) -> None:
+    async with transaction() as session:
+        (await session.get_one(App, team.app_id)).email_on_new_conversation = setting
+    await prefer(team, NotificationType.UNASSIGNED_MESSAGE, email=EmailMode.OFF)
+    await line.says()
+    await dispatched()
+    assert (await mailed(agent), await mailed(team)) == (modes, [])
+    async with transaction() as session:
+        seen = (await preferences.look(session, factories.principal(agent))).types
+    usual = {one.type: one.email for one in seen}
+    expected = EmailMode.AT_ONCE if setting else EmailMode.OFF
+    assert (usual[NotificationType.UNASSIGNED_MESSAGE], usual[NotificationType.NEW_MESSAGE]) == (
+        expected,
+        EmailMode.OFF,
+    )
 
 
 async def test_who_leaves_the_team_loses_theirs_and_is_told_no_more(team: Team, agent: Team, line: Line) -> None:
