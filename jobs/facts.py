@@ -11,6 +11,7 @@ import structlog
 
 from core.broker import wake
 from core.database import on_commit, transaction
+from core.errors import Unavailable
 from domain import facts, viewers
 from domain.notifications import writing as notifications
 from jobs.broadcasts import expand_broadcast
@@ -37,16 +38,19 @@ async def dispatch_facts() -> None:
 async def dispatch() -> None:
     """Serve the followers of all new facts, batch by batch.
 
-    A batch that fails, as it means too much for one transaction, is tried again in smaller ones.
+    A batch that fails, as it means too much for one transaction, is tried again in smaller ones. A fact that fails
+    alone is told to nobody, so that it keeps none of the others.
     """
     most = BATCH
     while True:
         try:
             if not await _dispatch_batch(most):
                 return
+        except Unavailable:
+            raise
         except Exception:
             if most == 1:
-                raise
+                await _pass_over()
             most = max(1, most // 5)
             log.warning("facts not dispatched, next time fewer", most=most, exc_info=True)
         else:
@@ -61,6 +65,14 @@ async def _dispatch_batch(most: int) -> int:
             await notifications.follow(session, batch, looking)
         on_commit(session, lambda: _wake_followers(batch))
     return len(batch)
+
+
+async def _pass_over() -> None:
+    """Serve the oldest fact but for notifications."""
+    async with transaction() as session:
+        batch = await facts.take(session, 1)
+        on_commit(session, lambda: _wake_followers(batch))
+    log.error("fact told to nobody", facts=[str(fact.id) for fact in batch])
 
 
 async def _wake_followers(batch: list[Fact]) -> None:

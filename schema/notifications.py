@@ -38,7 +38,7 @@ described(
     BROADCAST_SENT="A broadcast that you made was sent. When you are out of the team, its owners are told.",
     BROADCAST_FAILED="A broadcast that you made has failed. When you are out of the team, its owners are told.",
     WORKFLOW_FAILED="A run of a workflow that you made has failed. When you are out of the team, its owners are told.",
-    WEBHOOK_DISABLED="A webhook was disabled, as it failed for too long. Owners are told.",
+    WEBHOOK_DISABLED="A webhook was disabled, as its server is gone or has failed for too long. Owners are told.",
 )
 described(
     EmailMode,

@@ -18,6 +18,7 @@ from models.facts import Fact
 from models.messages import AuthorKind, Message
 from models.notifications import NotificationType
 from models.team import Membership, Role
+from models.webhooks import WebhookStop
 
 CLOSED = (ConversationStatus.RESOLVED, ConversationStatus.SPAM)
 
@@ -162,15 +163,21 @@ def to_maker(type_: NotificationType, model: type[Record], thing: Thing = _itsel
     return rule
 
 
-def to_owners(type_: NotificationType, model: type[Record]) -> Rule:
-    """What happens to a row of `model` is told to the owners of the app, if it is there still."""
+def to_owners(type_: NotificationType, model: type[Record], counts: Callable[[Fact], bool]) -> Rule:
+    """What happens to a row of `model`, and `counts`, is told to the owners of the app, if the row is there still."""
 
     async def rule(session: AsyncSession, facts: Sequence[Fact]) -> list[Told]:
-        rows = sa.select(model.id).where(model.id.in_([fact.entity_id for fact in facts]))
+        counting = [fact for fact in facts if counts(fact)]
+        rows = sa.select(model.id).where(model.id.in_([fact.entity_id for fact in counting]))
         there = set(await session.scalars(rows))
-        return [_simply(type_, fact, fact.entity_id, None) for fact in facts if fact.entity_id in there]
+        return [_simply(type_, fact, fact.entity_id, None) for fact in counting if fact.entity_id in there]
 
     return rule
+
+
+def by_itself(fact: Fact) -> bool:
+    """Whether a webhook was disabled for what its server does, and not by hand."""
+    return fact.data.get("reason") != WebhookStop.MANUAL.value
 
 
 def workflow_of(fact: Fact) -> UUID:

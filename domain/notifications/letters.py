@@ -39,7 +39,7 @@ _SAYS: dict[NotificationType, tuple[str, str]] = {
         'A run of the workflow "{name}" has failed',
         '{count} runs of the workflow "{name}" have failed',
     ),
-    NotificationType.WEBHOOK_DISABLED: ("A webhook was disabled, as it failed for too long",) * 2,
+    NotificationType.WEBHOOK_DISABLED: ("A webhook was disabled: its server is gone, or has failed for too long",) * 2,
 }
 
 

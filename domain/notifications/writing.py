@@ -77,16 +77,17 @@ _COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "count": sa.Integer(),
     "last_at": _INSTANT,
     "in_app": _FLAG,
+    "unmailed": _FLAG,
 }
 _WRITE = sa.text(f"""
-    INSERT INTO notifications AS there ({", ".join(_COLUMNS)}, grows, archived, unmailed)
-    SELECT {", ".join(_COLUMNS)}, true, false, true
+    INSERT INTO notifications AS there ({", ".join(_COLUMNS)}, grows, archived)
+    SELECT {", ".join(_COLUMNS)}, true, false
     FROM unnest({", ".join(f":{name}" for name in _COLUMNS)}) WITH ORDINALITY AS one ({", ".join(_COLUMNS)}, no)
     ORDER BY no
     ON CONFLICT (app_id, user_id, type, entity_id) WHERE grows DO UPDATE SET
       count = there.count + excluded.count, message_id = coalesce(excluded.message_id, there.message_id),
       actor = excluded.actor, last_at = greatest(there.last_at, excluded.last_at),
-      in_app = there.in_app OR excluded.in_app, unmailed = true
+      in_app = there.in_app OR excluded.in_app, unmailed = there.unmailed OR excluded.unmailed
     RETURNING id, app_id, user_id, actor, in_app
 """).bindparams(*(sa.bindparam(name, type_=sa.ARRAY(kind)) for name, kind in _COLUMNS.items()))  # noqa: S608
 
@@ -143,7 +144,8 @@ async def _write(session: AsyncSession, people: Sequence[dict[str, Any]]) -> Non
     """Count what is new, tell it, and have it mailed to those who want that."""
     at = now()
     for start in range(0, len(people), ROWS_MOST):
-        rows = [one | {"id": new_id(), "created_at": at} for one in people[start : start + ROWS_MOST]]
+        some, off = people[start : start + ROWS_MOST], EmailMode.OFF.value
+        rows = [one | {"id": new_id(), "created_at": at, "unmailed": one["email"] != off} for one in some]
         found = (await session.execute(_WRITE, _arrays(_COLUMNS, rows))).all()
         shown = [((app_id, user_id, id_), actor) for id_, app_id, user_id, actor, in_app in found if in_app]
         telling.added(session, shown)

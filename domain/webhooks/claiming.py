@@ -126,7 +126,9 @@ async def _parcels(session: AsyncSession, mine: sa.ColumnElement[bool]) -> list[
     of = sa.select(WebhookDelivery, WebhookEvent.body).join(WebhookEvent, WebhookEvent.id == WebhookDelivery.event_id)
     found = (await session.execute(of.where(mine))).all()
     webhook_ids = {row.webhook_id for row, _ in found}
-    webhooks = {row.id: row for row in await session.scalars(sa.select(Webhook).where(Webhook.id.in_(webhook_ids)))}
+    # one that is deleted at this moment has no secret to sign with any more
+    there = sa.select(Webhook).where(Webhook.id.in_(webhook_ids), Webhook.deleted_at.is_(None))
+    webhooks = {row.id: row for row in await session.scalars(there)}
     opened = {id_: _opened(row) for id_, row in webhooks.items()}
     closed = [id_ for id_, secrets in opened.items() if secrets is None]
     if closed:
@@ -134,7 +136,7 @@ async def _parcels(session: AsyncSession, mine: sa.ColumnElement[bool]) -> list[
     return [
         _parcel(row, body, webhooks[row.webhook_id].url, secrets)
         for row, body in found
-        if (secrets := opened[row.webhook_id]) is not None
+        if (secrets := opened.get(row.webhook_id)) is not None
     ]
 
 

@@ -82,7 +82,10 @@ async def update(session: AsyncSession, principal: Principal, webhook_id: UUID, 
         Unavailable: there is no key to encrypt with.
     """
     row = await get(session, principal.app_id, webhook_id, lock=True)
+    before = row.url
     _fill(row, given)
+    if row.url != before:
+        _begin_anew(session, row)
     facts.record(session, principal.author, FactKind.WEBHOOK_UPDATED, row)
     await session.flush()
     return row
@@ -111,11 +114,18 @@ async def enable(session: AsyncSession, principal: Principal, webhook_id: UUID) 
     """
     row = await get(session, principal.app_id, webhook_id, lock=True)
     if row.disabled_reason:
-        row.disabled_reason = row.disabled_at = row.failing_since = row.paused_until = None
-        row.failures, row.updated_at = 0, now()
+        row.disabled_reason = row.disabled_at = None
+        row.updated_at = now()
+        _begin_anew(session, row)
         facts.record(session, principal.author, FactKind.WEBHOOK_ENABLED, row)
-        on_commit(session, lambda: wake(DELIVERER))
     return row
+
+
+def _begin_anew(session: AsyncSession, row: Webhook) -> None:
+    """Nothing that has failed so far counts, and what waits goes now."""
+    row.failing_since = row.paused_until = None
+    row.failures = 0
+    on_commit(session, lambda: wake(DELIVERER))
 
 
 async def disable(session: AsyncSession, principal: Principal, webhook_id: UUID) -> Webhook:

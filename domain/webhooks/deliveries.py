@@ -1,6 +1,6 @@
 """Deliveries as people see them: listed, told again, and tried out."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +65,7 @@ async def listed(  # noqa: PLR0913 - what is looked for
 
 def _since(at: datetime) -> sa.ColumnElement[bool]:
     """Of the instant `at` or later. An id begins with its time, so the index by ids finds them."""
-    earliest = max(int((at - timedelta(seconds=1)).timestamp() * 1000), 0)
+    earliest = max(int(at.timestamp() * 1000) - 1_000, 0)
     return sa.and_(WebhookDelivery.id >= UUID(int=earliest << 80), WebhookDelivery.created_at >= at)
 
 
@@ -91,7 +91,7 @@ async def newest(session: AsyncSession, app_id: UUID, webhook_id: UUID) -> list[
 
 
 async def replay(session: AsyncSession, principal: Principal, ids: list[UUID]) -> list[WebhookDelivery]:
-    """Try deliveries again now, under the same ids and up to eight times; 1 to 100 of them.
+    """Try deliveries again now, under the same ids and up to eight times; 1 to 100 of them, and no tests.
 
     Raises:
         Invalid: there are none or too many.
@@ -100,12 +100,13 @@ async def replay(session: AsyncSession, principal: Principal, ids: list[UUID]) -
     """
     if not 1 <= len(ids) <= IDS_MOST:
         raise Invalid(f"Give 1 to {IDS_MOST} deliveries.", field="ids")
-    own_ = sa.and_(WebhookDelivery.app_id == principal.app_id, WebhookDelivery.id.in_(ids))
+    real = WebhookDelivery.is_test.is_(False)
+    own_ = sa.and_(WebhookDelivery.app_id == principal.app_id, WebhookDelivery.id.in_(ids), real)
     webhook_ids = set(await session.scalars(sa.select(WebhookDelivery.webhook_id).where(own_).distinct()))
     webhooks = [await _working(session, principal.app_id, id_, "ids") for id_ in sorted(webhook_ids)]
     rows = await _again(session, own_)
     if len(rows) != len(set(ids)):
-        raise NotFound("One of the ids is no delivery of this app.", field="ids")
+        raise NotFound("One of the ids is no delivery of this app, or a test; send a new test instead.", field="ids")
     for webhook in webhooks:
         count = sum(row.webhook_id == webhook.id for row in rows)
         _record(session, principal, webhook, count)

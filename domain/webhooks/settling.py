@@ -144,20 +144,18 @@ async def _judge(session: AsyncSession, tried: Sequence[Tried], at: datetime) ->
 
 def _count(row: Webhook, tried: Sequence[Tried], at: datetime) -> None:
     """Failures count while nothing has been taken beside them; what was on its way when the breaker opened does not."""
+    pauses = [timedelta(seconds=one.wait or 0.0) for one in tried if one.busy]
     if all(one.failure for one in tried):
         row.failing_since = row.failing_since or min(one.at for one in tried)
-        was_open = row.failures >= pace.OPENS_AFTER
-        if not was_open:
+        is_resting = row.paused_until is not None and row.paused_until > at
+        if row.failures < pace.OPENS_AFTER:
             row.failures = min(row.failures + len(tried), pace.OPENS_AFTER)
-        elif row.paused_until is None or row.paused_until <= at:
+            pauses.append(pace.pause(row.failures) or timedelta())
+        elif not is_resting:
             row.failures += 1
-        else:
-            return
-        if pause := pace.pause(row.failures):
-            row.paused_until = at + pause
-    asked = max((one.wait or 0.0 for one in tried if one.busy), default=0.0)
-    if asked:
-        row.paused_until = max(row.paused_until or at, at + timedelta(seconds=asked))
+            pauses.append(pace.pause(row.failures) or timedelta())
+    if longest := max(pauses, default=timedelta()):
+        row.paused_until = max(row.paused_until or at, at + longest)
 
 
 def _stop(row: Webhook, tried: Sequence[Tried], at: datetime) -> WebhookStop | None:

@@ -384,6 +384,50 @@ async def test_what_is_too_much_at_once_is_told_in_parts(
     assert tried[:2] == [6, 2]
 
 
+async def test_a_fact_that_fails_alone_keeps_none_of_the_others(
+    team: Team, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = writing.follow
+    await dispatched()
+    poisoned = (await line.says()).id
+    for _ in range(3):
+        await line.says()
+
+    async def weak(session: Any, batch: Sequence[Fact], looking: Any) -> None:
+        if any(fact.entity_id == poisoned for fact in batch):
+            raise RuntimeError("poison")
+        await follow(session, batch, looking)
+
+    monkeypatch.setattr(writing, "follow", weak)
+    monkeypatch.setattr(dispatcher, "BATCH", 10)
+    assert await dispatched(team) == [("UNASSIGNED_MESSAGE", 3, True)]
+    async with transaction() as session:
+        assert await facts.waiting(session) is False
+
+
+@pytest.mark.parametrize(("reason", "kinds"), [("MANUAL", []), ("FAILING", [("WEBHOOK_DISABLED", 1, True)])])
+async def test_owners_hear_of_webhooks_that_are_disabled_by_what_their_server_does(
+    team: Team, reason: str, kinds: list[tuple[str, int, bool]]
+) -> None:
+    webhook, _ = await factories.webhook(team)
+    async with transaction() as session:
+        facts.record(session, SYSTEM, FactKind.WEBHOOK_DISABLED, webhook, change=(None, {}), reason=reason)
+    assert await dispatched(team) == kinds
+
+
+async def test_what_nobody_wanted_by_mail_is_not_mailed_when_mails_are_switched_on(team: Team, line: Line) -> None:
+    await prefer(team, NotificationType.UNASSIGNED_MESSAGE, email=EmailMode.OFF)
+    await line.says()
+    await dispatched()
+    (row,) = await rows(team.app_id, team.user_id)
+    assert row.unmailed is False
+    await prefer(team, NotificationType.UNASSIGNED_MESSAGE, email=EmailMode.AT_ONCE)
+    await line.says()
+    await dispatched()
+    (row,) = await rows(team.app_id, team.user_id)
+    assert (row.unmailed, row.count) == (True, 2)
+
+
 async def test_what_is_marked_by_hand(team: Team, line: Line) -> None:
     asker = line.agent
     said = await line.says()

@@ -1,7 +1,7 @@
 """What webhooks are told is written with what happened, as it was then."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from core.clock import now
 from core.database import transaction
+from core.errors import NotFound
 from core.ids import new_id
 from domain import bulk, contacts, events
 from domain.contacts import ContactFields
 from domain.events import EventFields
 from domain.messages import changing
-from domain.webhooks import claiming, pace, settling, signing
+from domain.webhooks import claiming, control, deliveries, pace, settling, signing
 from domain.webhooks.claiming import Parcel
+from domain.webhooks.control import WebhookFields
 from domain.webhooks.settling import Tried
 from models.webhooks import DeliveryFailure, Webhook, WebhookDelivery, WebhookEvent, WebhookEventType
 from tests.support import factories, hooks, inbox
@@ -199,3 +201,33 @@ async def test_what_waits_for_many_endpoints_is_taken_in_turns(team: Team) -> No
         parcels = await claiming.claim(session, 6)
         assert sorted(sum(one.webhook_id == webhook.id for one in parcels) for webhook in made) == [2, 2, 2]
         await session.rollback()
+
+
+async def test_another_address_begins_anew(team: Team) -> None:
+    webhook, _ = await factories.webhook(team)
+    await hooks.put(
+        webhook, failing_since=now() - timedelta(days=4), failures=40, paused_until=now() + timedelta(days=1)
+    )
+    asker = factories.principal(team)
+    async with transaction() as session:
+        await control.update(session, asker, webhook.id, WebhookFields(description="Same address"))
+    assert (await hooks.read(webhook)).failures == 40
+    async with transaction() as session:
+        await control.update(session, asker, webhook.id, WebhookFields(url="https://example.com/other"))
+    row = await hooks.read(webhook)
+    assert (row.failures, row.failing_since, row.paused_until) == (0, None, None)
+
+
+async def test_tests_are_not_replayed(team: Team) -> None:
+    webhook, _ = await factories.webhook(team)
+    row = await factories.webhook_delivery(team, webhook.id, is_test=True)
+    async with transaction() as session:
+        with pytest.raises(NotFound):
+            await deliveries.replay(session, factories.principal(team), [row.id])
+
+
+async def test_the_beginning_of_time_is_an_instant_too(team: Team) -> None:
+    webhook, _ = await factories.webhook(team)
+    since = datetime(1, 1, 1, tzinfo=UTC)
+    async with transaction() as session:
+        assert await deliveries.replay_failed(session, factories.principal(team), webhook.id, since) == 0
