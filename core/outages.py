@@ -13,7 +13,8 @@ from core.errors import Unavailable
 log = structlog.get_logger(__name__)
 # Classes of SQLSTATE: connection lost; out of connections, disk or memory; stopped by the operator or a time limit.
 CLASSES = ("08", "53", "57")
-LOCK_TIMEOUT = "55P03"
+LOCK_TIMEOUT, DEADLOCK = "55P03", "40P01"
+"""Too much at once: done again, it works."""
 MESSAGE = "The database cannot be reached or is too busy at present. Try again in a moment."
 
 
@@ -40,7 +41,7 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return True
     state = _state(error)
-    return state == LOCK_TIMEOUT or state.startswith(CLASSES) or _is_unreachable(error)
+    return state in {LOCK_TIMEOUT, DEADLOCK} or state.startswith(CLASSES) or _is_unreachable(error)
 
 
 def _state(error: Exception) -> str:

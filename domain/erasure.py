@@ -10,6 +10,7 @@ from core.clock import now
 from domain import workflow_signals
 from models.contacts import Contact
 from models.executions import WorkflowExecution, WorkflowStep
+from models.workflow_enrolments import WorkflowEnrolment
 
 
 async def forget_executions(session: AsyncSession, contact: Contact) -> None:
@@ -22,11 +23,23 @@ async def forget_executions(session: AsyncSession, contact: Contact) -> None:
     await session.execute(this.with_for_update())
     theirs = sa.and_(WorkflowExecution.app_id == contact.app_id, WorkflowExecution.contact_id == contact.id)
     gone: dict[str, object] = {"contact_id": None, "context": {}, "entry_key": None, "error_message": None}
+    # what let them in may name them
+    gone["trigger_key"] = sa.func.concat("erased:", WorkflowExecution.id)
     emptied = sa.update(WorkflowExecution).where(theirs).values(gone).returning(WorkflowExecution.id)
     ids = (await session.scalars(emptied.execution_options(synchronize_session=False))).all()
+    await _forget_enrolments(session, contact)
     if ids:
         await _forget_steps(session, contact, ids)
         workflow_signals.wake_listener(session)
+
+
+async def _forget_enrolments(session: AsyncSession, contact: Contact) -> None:
+    named = sa.and_(
+        WorkflowEnrolment.app_id == contact.app_id, WorkflowEnrolment.contact_ids.bool_op("@>")([contact.id])
+    )
+    rest = sa.func.array_remove(WorkflowEnrolment.contact_ids, contact.id)
+    own = sa.update(WorkflowEnrolment).where(named).values(contact_ids=rest)
+    await session.execute(own.execution_options(synchronize_session=False))
 
 
 async def _forget_steps(session: AsyncSession, contact: Contact, execution_ids: object) -> None:

@@ -122,7 +122,7 @@ async def wake_workflows() -> None:
         is_signalled, is_due = await signals.waiting(session), await claiming.waiting(session)
     if is_signalled:
         await wake(workflow_signals.LISTENER)
-    elif is_due:
+    if is_due:
         await wake(RUNNER)
 
 

@@ -14,7 +14,7 @@ from core.config import config
 from core.database import transaction
 from core.errors import Unavailable
 from core.json import encode
-from domain import workflow_signals
+from domain import bulk, workflow_signals
 from domain.broadcasts.results import Result as SendResult
 from domain.executions import claiming, control, signals, stepping
 from domain.executions.advancing import Claim
@@ -114,9 +114,11 @@ async def _claim(most: int) -> list[Claim]:
 async def _keep(held: set[Claim]) -> None:
     while True:
         await asyncio.sleep(config().lease_seconds / RENEWALS)
-        with suppress(Unavailable):
+        try:
             async with transaction() as session:
                 await claiming.renew(session, list(held))
+        except Exception:
+            log.warning("steps not renewed", exc_info=True)
 
 
 async def _follow(claim: Claim, held: set[Claim]) -> None:
@@ -125,7 +127,7 @@ async def _follow(claim: Claim, held: set[Claim]) -> None:
     What goes wrong beyond the step is the end of it here: its lease runs out, and somebody takes it up again.
     """
     following: Claim | None = claim
-    while following is not None:
+    while following is not None and not stopping.asked():
         held.add(following)
         try:
             after = await _do(following)
@@ -171,7 +173,12 @@ async def _make(call: Call) -> Answer:
 
 
 async def _send(call: Sending) -> Sequence[SendResult]:
-    return [sent.result for sent in await sending.send(call.app_id, call.sends)]
+    done = await sending.send(call.app_id, call.sends)
+    if dead := dict(one.dead_token for one in done if one.dead_token):
+        with suppress(Unavailable):  # the provider says it again the next time
+            async with transaction() as session:
+                await bulk.forget_push_tokens(session, call.app_id, dead)
+    return [sent.result for sent in done]
 
 
 async def _ask(call: Asking) -> Reply:

@@ -85,7 +85,8 @@ async def settle(
             return await _go_on(session, execution, step, plan, way, output)
         case Waits():
             await _wait(session, execution, step, result)
-        case Again(at):
+        case Again(at, output):
+            step.output = {**(step.output or {}), **output}
             _put_off(step, at)
         case Ends(output):
             await _close(session, execution, step, StepStatus.COMPLETED, output, {"passed": 1})

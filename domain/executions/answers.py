@@ -15,7 +15,7 @@ import orjson
 from core.clock import now
 from domain.broadcasts.deciding import Send
 from domain.broadcasts.results import Result as Sent
-from domain.workflows.nodes.acts import Calls, Done, Fails, Json, Message, Request, Result
+from domain.workflows.nodes.acts import Again, Calls, Done, Fails, Json, Message, Request, Result
 from domain.workflows.nodes.kind import NEXT
 from models.broadcasts import RecipientStatus
 from models.executions import WorkflowStep
@@ -26,8 +26,6 @@ SLOW_STATUSES = frozenset({408, 425, 429})
 SHOWN_MOST = 500
 NUL = b"\\u0000"
 SERVER_REFUSED, SERVER_ERROR = "SERVER_REFUSED", "SERVER_ERROR"
-UNSAID = "UNAVAILABLE"
-"""A channel that may be asked again has said nothing of a send: the database was away."""
 RESULTS = "results"
 """What has become of each target of a message, in the output of its step."""
 
@@ -142,10 +140,13 @@ def _sent(step: WorkflowStep, call: Sending, sent: Sequence[Sent]) -> Result:
     results = before | {call.targets[one.seq]: one.status.value for one in sent}
     output: Json = {RESULTS: results}
     waiting = [one for one in sent if one.status is RecipientStatus.DEFERRED]
-    if (waiting or len(sent) < len(call.sends)) and step.failures < TRIES_MOST:
-        until = max((one.until or _later(step, None) for one in waiting), default=_later(step, None))
-        code = waiting[0].code if waiting else None
-        return Fails(code or UNSAID, "A channel has asked for another try later, or said nothing.", until, output)
+    until = max((one.until or _later(step, None) for one in waiting), default=_later(step, None))
+    refused = next((one for one in waiting if one.is_retry), None)
+    if refused and step.failures < TRIES_MOST:
+        return Fails(refused.code or "", "A channel has asked for another try later.", until, output)
+    if not refused and (waiting or len(sent) < len(call.sends)):
+        # a speed limit, or a database that was away: nobody has refused anything
+        return Again(until, output)
     return concluded(step, results, next((one.code for one in sent if one.code), None))
 
 

@@ -45,7 +45,9 @@ async def _reach_goal(
     session: AsyncSession, execution: WorkflowExecution, plan: Plan, wait: WorkflowWait, event: Event
 ) -> None:
     """The goal counts once, and ends what still runs."""
-    if plan.goal is None or event.created_at < execution.created_at or not _fits(plan.goal.properties, event):
+    if execution.status is ExecutionStatus.CANCELLED or plan.goal is None:
+        return
+    if event.created_at < execution.created_at or not _fits(plan.goal.properties, event):
         return
     await session.delete(wait)
     execution.converted_at = now()

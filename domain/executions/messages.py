@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import frequency, opt_outs, timing, unsubscribes
 from domain.broadcasts.contents import Rendered
@@ -22,6 +23,8 @@ MIDNIGHT = time()
 UNREACHABLE, NOT_OFFERED = "UNREACHABLE", "NOT_OFFERED"
 OFFERED = (ChannelKind.IN_APP, ChannelKind.PUSH, ChannelKind.EMAIL)
 TO_EMAIL = "email"
+GONE = "gone"
+"""Stands for targets that there are no more."""
 
 
 class Target(NamedTuple):
@@ -38,12 +41,14 @@ async def prepare(scene: Scene, message: Message) -> Result | Sending:
     if message.channel not in OFFERED:
         return Fails(NOT_OFFERED, f"Workflows do not send by {message.channel} yet.")
     targets = await _targets(scene, message.channel)
+    if scene.step.called_at is not None and message.channel is not ChannelKind.IN_APP:
+        return _interrupted(scene.step, targets)
     if not targets:
         return Fails(UNREACHABLE, f"The contact cannot be reached by {message.channel}.")
     if (allowed := _allowed(scene)) > scene.at:
         return Again(allowed)
     results = await _known(scene, message.channel, targets)
-    left = [one for one in targets if results.get(one.name) in {None, RecipientStatus.DEFERRED}]
+    left = [one for one in targets if _is_open(results.get(one.name))]
     if not left:
         return concluded(scene.step, results, results_code(scene.step))
     _note(scene.step, results)
@@ -68,26 +73,49 @@ def _allowed(scene: Scene) -> datetime:
 
 
 async def _known(scene: Scene, channel: ChannelKind, targets: Sequence[Target]) -> dict[str, str]:
-    """What has become of some targets: of earlier tries, of opt-outs and caps, and of a call that nobody ended.
-
-    In-app messages are written once however often they are sent; of others nobody knows, so they are not sent again.
-    """
+    """What has become of some targets: of earlier tries, of opt-outs and caps."""
     step = scene.step
-    results: dict[str, str] = dict((step.output or {}).get(RESULTS, {}))
-    if step.called_at is not None and channel is not ChannelKind.IN_APP:
-        open_ = [one.name for one in targets if results.get(one.name) in {None, RecipientStatus.DEFERRED}]
-        return results | dict.fromkeys(open_, RecipientStatus.UNCERTAIN.value)
+    results = _results(step)
     asked = [(scene.contact.id, channel, one.address if channel is ChannelKind.EMAIL else None) for one in targets]
     refused = await opt_outs.refused(scene.session, scene.app.id, asked)
     why = {targets[no].name: refusal.value for no, refusal in refused.items()}
-    key = f"w{step.id}"
-    if len(why) < len(targets) and await frequency.reserve(
-        scene.session, scene.app, [(scene.contact.id, channel, key)], scene.at
-    ):
+    asked_for = [(scene.contact.id, channel, _key(step))]
+    if len(why) < len(targets) and await frequency.reserve(scene.session, scene.app, asked_for, scene.at):
         why = {one.name: FREQUENCY_CAP for one in targets}
-    if why:
-        step.output = {**(step.output or {}), "code": next(iter(why.values()))}
-    return results | dict.fromkeys(why, RecipientStatus.SKIPPED.value)
+    passed = [name for name in why if _is_open(results.get(name))]
+    if passed:
+        step.output = {**(step.output or {}), "code": why[passed[0]]}
+    return results | dict.fromkeys(passed, RecipientStatus.SKIPPED.value)
+
+
+def _interrupted(step: WorkflowStep, targets: Sequence[Target]) -> Result:
+    """A call that nobody has ended: nobody knows what came of it, so nothing is sent again.
+
+    In-app messages are written once however often they are sent, and have no part in this.
+    """
+    results = _results(step)
+    open_ = [one.name for one in targets if _is_open(results.get(one.name))]
+    unknown = open_ or ([] if results else [GONE])
+    return concluded(step, results | dict.fromkeys(unknown, RecipientStatus.UNCERTAIN.value), None)
+
+
+def _results(step: WorkflowStep) -> dict[str, str]:
+    return dict((step.output or {}).get(RESULTS, {}))
+
+
+def _is_open(status: str | None) -> bool:
+    """Whether a target is still to be sent to."""
+    return status in {None, RecipientStatus.DEFERRED}
+
+
+def _key(step: WorkflowStep) -> str:
+    """By which a message counts towards the cap of its contact."""
+    return f"w{step.id}"
+
+
+async def release(session: AsyncSession, step: WorkflowStep) -> None:
+    """A message that nobody has taken does not count towards the cap."""
+    await frequency.release(session, step.app_id, [_key(step)])
 
 
 def results_code(step: WorkflowStep) -> str | None:
@@ -109,7 +137,7 @@ def _send(scene: Scene, message: Message, seq: int, target: Target) -> Send:
     )
     return Send(
         seq,
-        f"w{scene.step.id}:{target.name}",
+        f"{_key(scene.step)}:{target.name}",
         message.channel,
         scene.contact.id,
         target.device_id,

@@ -166,6 +166,8 @@ async def answered(session: AsyncSession, claim: Claim, call: Call, answer: Answ
     if turn is None or await _is_gone(session, turn):
         return Next()
     result = answers.result(turn.step, call, answer)
+    if isinstance(call, Sending) and isinstance(result, Fails) and result.retry_at is None:
+        await messages.release(session, turn.step)
     return Next(claim=await advancing.settle(session, turn.execution, turn.step, turn.plan, result))
 
 
@@ -175,8 +177,11 @@ async def broke(session: AsyncSession, claim: Claim, error: Exception) -> None:
     if turn is None or await _is_gone(session, turn):
         return
     retry_at = now() + backoff(turn.step.failures) if turn.step.failures < FAILURES_MOST else None
-    failure = Fails(BROKEN, type(error).__name__, retry_at)
-    await advancing.settle(session, turn.execution, turn.step, turn.plan, failure)
+    step, called_at = turn.step, turn.step.called_at
+    failure = Fails(BROKEN, type(error).__name__, retry_at, step.output or {})
+    await advancing.settle(session, turn.execution, step, turn.plan, failure)
+    if retry_at:
+        step.called_at = called_at  # a call that was made stays made, whatever broke after it
 
 
 def backoff(failures: int) -> timedelta:

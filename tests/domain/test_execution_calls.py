@@ -12,10 +12,13 @@ from channels.http import Http
 from core.clock import now
 from core.database import transaction
 from domain import opt_outs
+from domain.broadcasts.results import Result
 from domain.executions import claiming, stepping
 from domain.principals import SYSTEM
 from jobs import workflows as jobs
+from jobs.sending import Sent
 from models.apps import App
+from models.broadcasts import RecipientStatus
 from models.channels import ChannelKind
 from models.devices import Device
 from models.executions import ExecutionStatus, WorkflowStep
@@ -233,6 +236,77 @@ async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Te
     await work()
     step = await the_step(workflow, "greet")
     assert (step.status.value, (step.output or {})["status"]) == ("COMPLETED", "UNCERTAIN")
+
+
+async def test_a_push_whose_worker_died_is_not_sent_again_after_quiet_hours_or_without_its_device(team: Team) -> None:
+    await work()
+    contact_id, device_id = await person_with_device(team)
+    async with transaction() as session:
+        (await session.get_one(Device, device_id)).push_token = "token"
+    workflow = await active(team, of(node("greet", "send_message", body="Hi", channel="PUSH")))
+    await track(team, contact_id, "user_signup")
+    await jobs.take_all()
+    async with transaction() as session:
+        (lost,) = await claiming.claim(session, 10)
+    async with transaction() as session:
+        assert (await stepping.take(session, lost)).call
+    async with transaction() as session:
+        (await session.get_one(Device, device_id)).push_token = None
+        app, at = await session.get_one(App, team.app_id), now()
+        app.quiet_start, app.quiet_end = (at - timedelta(hours=1)).time(), (at + timedelta(hours=1)).time()
+    await due_in_the_past()
+    await work()
+    step = await the_step(workflow, "greet")
+    assert (step.status.value, (step.output or {})["status"]) == ("COMPLETED", "UNCERTAIN")
+
+
+async def test_a_speed_limit_is_no_failure_however_often_it_says_wait(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact_id, _ = await person_with_device(team)
+    workflow = await active(team, of(GREET))
+
+    async def busy(_app_id: UUID, sends: Any) -> list[Sent]:
+        until = now() + timedelta(seconds=1)
+        return [Sent(Result(one.seq, RecipientStatus.DEFERRED, "RATE_LIMITED", until)) for one in sends]
+
+    with time_machine.travel(now(), tick=True) as clock:
+        monkeypatch.setattr("jobs.workflows.sending.send", busy)
+        await happens(team, contact_id, "user_signup")
+        for _ in range(12):
+            clock.shift(2)
+            await work()
+        waiting = await the_step(workflow, "greet")
+        assert (waiting.status.value, waiting.failures) == ("PENDING", 0)
+        monkeypatch.undo()
+        clock.shift(2)
+        await work()
+    assert await steps(workflow) == [("greet", "COMPLETED")]
+
+
+async def test_what_breaks_after_a_push_does_not_send_it_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    contact_id, device_id = await person_with_device(team)
+    async with transaction() as session:
+        (await session.get_one(Device, device_id)).push_token = "token"
+    workflow = await active(team, of(node("greet", "send_message", body="Hi", channel="PUSH")))
+    sent = []
+
+    async def taken(_app_id: UUID, sends: Any) -> list[Sent]:
+        sent.append(len(sends))
+        return [Sent(Result(one.seq)) for one in sends]
+
+    async def broken(*_args: Any) -> Any:
+        raise RuntimeError("broken")
+
+    with time_machine.travel(now(), tick=True) as clock:
+        monkeypatch.setattr("jobs.workflows.sending.send", taken)
+        with monkeypatch.context() as patch:
+            patch.setattr(stepping, "answered", broken)
+            await happens(team, contact_id, "user_signup")
+        clock.shift(5)
+        await work()
+    step = await the_step(workflow, "greet")
+    assert (sent, step.status.value, (step.output or {})["status"]) == ([1], "COMPLETED", "UNCERTAIN")
 
 
 async def test_who_has_opted_out_is_passed_over_and_goes_on(team: Team) -> None:

@@ -87,9 +87,10 @@ class Waits:
 
 @dataclass(frozen=True)
 class Again:
-    """Not now: it acts again at `at`. It is no failure."""
+    """Not now: it acts again at `at`. It is no failure. `output` is what is known so far."""
 
     at: datetime
+    output: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
