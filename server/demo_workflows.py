@@ -40,6 +40,7 @@ ONBOARDING: dict[str, Any] = {
             "position": {"x": 160, "y": 240},
         },
     ],
+    "edges": [{"from": "welcome", "to": "first_steps"}],
     "goal": {"event_name": "upgraded", "within": "30d"},
 }
 WINBACK: dict[str, Any] = {
