@@ -13,7 +13,7 @@ from core.clock import now
 from core.database import transaction
 from domain import opt_outs
 from domain.broadcasts.results import Result
-from domain.executions import claiming, stepping
+from domain.executions import stepping
 from domain.principals import SYSTEM
 from jobs import workflows as jobs
 from jobs.sending import Sent
@@ -33,6 +33,7 @@ from tests.support.executions import (
     happens,
     step_rows,
     steps,
+    take_up,
     track,
     work,
 )
@@ -142,13 +143,11 @@ async def test_a_private_address_is_never_called(team: Team, monkeypatch: pytest
 
 
 async def test_a_call_whose_worker_died_is_made_again_under_the_same_key(team: Team, receiver: Receiver) -> None:
-    await work()
     contact = await factories.person(team.app_id)
     workflow = await active(team, of(node("call", "webhook", url=receiver.url)))
     await track(team, contact.id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (lost,) = await claiming.claim(session, 10)
+    lost = await take_up(workflow)
     async with transaction() as session:
         taken = await stepping.take(session, lost)
     assert taken.call
@@ -178,13 +177,11 @@ GREET = node("greet", "send_message", title="Hi", body='Hello {{ contact.name | 
 
 
 async def test_a_message_goes_once_however_often_its_worker_dies(team: Team) -> None:
-    await work()
     contact_id, device_id = await person_with_device(team, name="Ada")
     workflow = await active(team, of(GREET))
     await track(team, contact_id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (lost,) = await claiming.claim(session, 10)
+    lost = await take_up(workflow)
     async with transaction() as session:
         taken = await stepping.take(session, lost)
     assert taken.call
@@ -221,15 +218,13 @@ async def test_a_message_of_which_its_channel_says_nothing_is_sent_again(
 
 
 async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Team) -> None:
-    await work()
     contact_id, device_id = await person_with_device(team)
     async with transaction() as session:
         (await session.get_one(Device, device_id)).push_token = "token"
     workflow = await active(team, of(node("greet", "send_message", body="Hi", channel="PUSH")))
     await track(team, contact_id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (lost,) = await claiming.claim(session, 10)
+    lost = await take_up(workflow)
     async with transaction() as session:
         assert (await stepping.take(session, lost)).call
     await due_in_the_past()
@@ -239,15 +234,13 @@ async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Te
 
 
 async def test_a_push_whose_worker_died_is_not_sent_again_after_quiet_hours_or_without_its_device(team: Team) -> None:
-    await work()
     contact_id, device_id = await person_with_device(team)
     async with transaction() as session:
         (await session.get_one(Device, device_id)).push_token = "token"
     workflow = await active(team, of(node("greet", "send_message", body="Hi", channel="PUSH")))
     await track(team, contact_id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (lost,) = await claiming.claim(session, 10)
+    lost = await take_up(workflow)
     async with transaction() as session:
         assert (await stepping.take(session, lost)).call
     async with transaction() as session:

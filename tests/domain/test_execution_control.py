@@ -36,6 +36,7 @@ from tests.support.executions import (
     resume,
     step_rows,
     steps,
+    take_up,
     track,
     work,
 )
@@ -154,8 +155,7 @@ async def test_what_a_worker_has_in_hand_when_it_is_cancelled_comes_to_nothing(t
     workflow = await active(team, of(HOOK, node("b", "add_tag", tag="b"), edges="hook-b"))
     await track(team, contact.id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (claim,) = await claiming.claim(session, 10)
+    claim = await take_up(workflow)
     async with transaction() as session:
         call = (await stepping.take(session, claim)).call
     assert isinstance(call, Asking)
@@ -382,13 +382,11 @@ async def test_what_is_held_is_continued_once_its_workflow_is(team: Team) -> Non
 
 
 async def test_a_wait_that_is_just_written_keeps_its_time_though_the_worker_keeps_the_step(team: Team) -> None:
-    await work()  # what other tests have left
     contact = await factories.person(team.app_id)
     workflow = await active(team, of(node("a", duration="30d")))
     await track(team, contact.id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (claim,) = await claiming.claim(session, 10)
+    claim = await take_up(workflow)
 
     async def keep() -> None:
         async with transaction() as session:
@@ -497,8 +495,7 @@ async def test_an_answer_that_comes_after_the_erasure_is_not_kept(team: Team) ->
     workflow = await active(team, of(HOOK))
     await track(team, contact.id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (claim,) = await claiming.claim(session, 10)
+    claim = await take_up(workflow)
     async with transaction() as session:
         call = (await stepping.take(session, claim)).call
     assert isinstance(call, Asking)

@@ -29,6 +29,7 @@ from tests.support.executions import (
     signals_left,
     step_rows,
     steps,
+    take_up,
     track,
     work,
 )
@@ -207,13 +208,11 @@ async def test_an_event_that_a_workflow_tracks_does_not_let_in_who_made_it(team:
 
 
 async def test_a_step_whose_worker_is_gone_is_taken_up_again_and_the_lost_one_writes_nothing(team: Team) -> None:
-    await work()  # what other tests have left
     contact = await factories.person(team.app_id)
     workflow = await active(team, of(node("a", "add_tag", tag="a"), node("b", "add_tag", tag="b"), edges="a-b"))
     await track(team, contact.id, "user_signup")
     await jobs.take_all()
-    async with transaction() as session:
-        (lost,) = await claiming.claim(session, 10)
+    lost = await take_up(workflow)
     await due_in_the_past()
     await work()
     assert await steps(workflow) == [("a", "COMPLETED"), ("b", "COMPLETED")]
@@ -245,7 +244,6 @@ async def test_an_exit_ends_all_ways(team: Team) -> None:
 
 
 async def test_a_signal_that_breaks_is_put_off_and_keeps_no_other(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    await work()
     one, other = await factories.person(team.app_id), await factories.person(team.app_id)
     workflow = await active(team, of(node("a", "add_tag", tag="a")))
     real = admitting.admit

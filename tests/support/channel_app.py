@@ -128,7 +128,7 @@ class ChannelApp:
     async def ended(self, broadcast_id: str, status: str = "SENT") -> list[dict[str, Any]]:
         """Its recipients, once it has ended."""
         look = lambda: self.graph.data(STATUS, id=broadcast_id)  # noqa: E731
-        await until(look, lambda seen: seen["broadcast"]["status"] == status, seconds=40)
+        await until(look, lambda seen: seen["broadcast"]["status"] == status, seconds=90)
         return await self.recipients(broadcast_id)
 
     async def recipients(self, broadcast_id: str) -> list[dict[str, Any]]:

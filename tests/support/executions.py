@@ -9,7 +9,8 @@ from core.clock import now
 from core.database import transaction
 from domain import events
 from domain.events import EventFields
-from domain.executions import signals
+from domain.executions import claiming, signals
+from domain.executions.advancing import Claim
 from domain.executions.claiming import waiting
 from domain.workflows import drafts, versions
 from jobs import workflows as jobs
@@ -58,6 +59,16 @@ async def work() -> None:
         await jobs.run_due()
         async with transaction() as session:
             more = await signals.waiting(session) or await waiting(session)
+
+
+async def take_up(workflow: Workflow) -> Claim:
+    """The only step of a workflow that is due, taken up; what other tests have left is taken up with it, and lost."""
+    async with transaction() as session:
+        claims = {one.step_id: one for one in await claiming.claim(session, 1_000)}
+        (mine,) = await session.scalars(
+            sa.select(WorkflowStep.id).where(WorkflowStep.workflow_id == workflow.id, WorkflowStep.id.in_(claims))
+        )
+    return claims[mine]
 
 
 async def happens(team: Team, contact_id: UUID, name: str, **properties: Any) -> None:

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from core.database import transaction
 
 T = TypeVar("T")
+# Seconds between looks: at first, and at last.
+_PAUSES = 0.02, 0.25
 # pg_stat_activity alone hides from the roles of the product what those of a login wait for.
 _WAITING = sa.text(
     "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)"
@@ -18,14 +20,19 @@ _WAITING = sa.text(
 
 
 async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = bool, seconds: float = 60) -> T:
-    """Look until what is seen holds; fail with the last sight when it does not within `seconds`."""
+    """Look until what is seen holds; fail with the last sight when it does not within `seconds`.
+
+    The longer it takes, the rarer the looks: what is waited for has the processor then.
+    """
     end = time.monotonic() + seconds
+    pause, longest = _PAUSES
     while True:
         seen = await look()
         if holds(seen):
             return seen
         assert time.monotonic() < end, f"not within {seconds} s; last seen: {seen!r}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(longest, pause * 1.2)
 
 
 async def waits_for_a_lock() -> bool:
