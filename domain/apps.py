@@ -27,6 +27,19 @@ async def create(
         Conflict: the e-mail is taken.
     """
     await passwords.check(password, known=(email, owner_name, name))
+    hashed = await hash_password(password)
+    return await add(session, name=name, email=email, password_hash=hashed, owner_name=owner_name, caller=caller)
+
+
+async def add(
+    session: AsyncSession, *, name: str, email: str, password_hash: str, owner_name: str, caller: Caller = NOWHERE
+) -> Membership:
+    """The same for a password that was hashed before.
+
+    Raises:
+        Invalid: a field breaks its rule.
+        Conflict: the e-mail is taken.
+    """
     app = App(
         id=new_id(),
         name=checks.text(name, "appName", most=100),
@@ -36,7 +49,7 @@ async def create(
         id=new_id(),
         email=checks.mailbox(email, "email"),
         name=checks.text(owner_name, "name", most=100),
-        password_hash=await hash_password(password),
+        password_hash=password_hash,
     )
     await refuse_taken(session, owner.email)
     session.add_all([app, owner])

@@ -23,7 +23,7 @@ from tests.support import factories, files
 from tests.support.audited import actions
 from tests.support.downloads import peak
 from tests.support.factories import Team
-from tests.support.graph import Graph
+from tests.support.graph import Graph, local_client
 from tests.support.processes import Api
 
 MIB = 2**20
@@ -33,7 +33,7 @@ PLAIN = "text/plain"
 
 @pytest.fixture
 async def http(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=api.url, timeout=60) as client:
+    async with local_client(base_url=api.url, timeout=60) as client:
         yield client
 
 
@@ -219,7 +219,7 @@ async def test_what_is_too_large_in_mid_stream_is_read_no_further(api: Api, team
     before = peak(api)
     for start, content_type, most in ((files.MP4, "video/mp4", 64), (files.HTML, "image/png", 0)):
         endless = Endless(start, 200 * MIB)
-        async with httpx2.AsyncClient(base_url=api.url, timeout=60) as http:
+        async with local_client(base_url=api.url, timeout=60) as http:
             with pytest.raises(httpx2.TransportError):  # it goes on sending, and is cut off
                 await upload(http, team.token, endless, content_type)
         assert endless.sent <= (most + LINGER_BYTES // MIB + 16) * MIB, "what the sockets hold is on its way, no more"

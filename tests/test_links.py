@@ -18,7 +18,7 @@ from models.links import Link
 from server import links
 from tests.support import factories
 from tests.support.factories import Team
-from tests.support.graph import address
+from tests.support.graph import address, local_client
 from tests.support.processes import Api
 from tests.support.waiting import until
 
@@ -35,7 +35,7 @@ COUNTS = (BroadcastTally.delivered, BroadcastTally.opened, BroadcastTally.clicke
 async def http(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
     """A browser, which shows where it is led instead of going there."""
     headers = {"User-Agent": CHROME}
-    async with httpx2.AsyncClient(base_url=api.url, headers=headers, timeout=30) as client:
+    async with local_client(base_url=api.url, headers=headers, timeout=30) as client:
         yield client
 
 
@@ -237,7 +237,7 @@ def strict(database: None) -> Iterator[Api]:
 
 async def test_an_address_visits_as_often_as_it_may(strict: Api, broadcast: Broadcast) -> None:
     path, seen = await path_of(broadcast), {"User-Agent": CHROME, "X-Forwarded-For": address()}
-    async with httpx2.AsyncClient(base_url=strict.url, headers=seen, timeout=30) as http:
+    async with local_client(base_url=strict.url, headers=seen, timeout=30) as http:
         answers = [await http.get(one) for one in (path, "/l/guessed", path, pixel_of(broadcast))]
         assert [answer.status_code for answer in answers] == [302, 404, 429, 429]
         assert answers[0].headers["RateLimit-Policy"] == '"visits";q=2;w=60'

@@ -22,7 +22,7 @@ from models.facts import Fact
 from models.opt_outs import OptOut, OptOutReason
 from tests.support import audited, factories
 from tests.support.factories import Team
-from tests.support.graph import address
+from tests.support.graph import address, local_client
 from tests.support.processes import Api
 
 EMAIL = ChannelKind.EMAIL
@@ -33,7 +33,7 @@ DONE = "<title>You are unsubscribed</title>"
 
 @pytest.fixture
 async def http(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=api.url, headers={"X-Forwarded-For": address()}) as client:
+    async with local_client(base_url=api.url, headers={"X-Forwarded-For": address()}) as client:
         yield client
 
 
@@ -145,7 +145,7 @@ async def test_guessing_spends_the_address_and_a_link_itself(database: None) -> 
     links = [unsubscribes.link(team.app_id, one, EMAIL, None) for one in people]
     api.start()
     try:
-        async with httpx2.AsyncClient(base_url=api.url, headers={"X-Forwarded-For": ip}) as http:
+        async with local_client(base_url=api.url, headers={"X-Forwarded-For": ip}) as http:
             guesses = [await http.post("/unsubscribe?token=guess") for _ in range(6)]
             assert [page.status_code for page in guesses] == [400] * 5 + [429]
             assert 0 < int(guesses[-1].headers["Retry-After"]) <= 12

@@ -12,14 +12,18 @@ from models.team import AdminUser, Membership
 
 async def rows_of(app_id: UUID) -> dict[str, list[str]]:
     """The rows of an app by table, each written out as text, sorted."""
+    tables = Model.metadata.sorted_tables
     async with transaction() as session:
-        return {
-            table.name: sorted(await session.scalars(_written(table, app_id))) for table in Model.metadata.sorted_tables
-        }
+        found = await session.execute(sa.union_all(*(_written(table, app_id) for table in tables)))
+    rows: dict[str, list[str]] = {table.name: [] for table in tables}
+    for name, row in found:
+        rows[name].append(row)
+    return {name: sorted(of_table) for name, of_table in rows.items()}
 
 
-def _written(table: sa.Table, app_id: UUID) -> sa.Select[str]:
-    return sa.select(sa.cast(sa.literal_column(f"{table.name}.*::text"), sa.Text)).where(_of(table, app_id))
+def _written(table: sa.Table, app_id: UUID) -> sa.Select[tuple[str, str]]:
+    row = sa.cast(sa.literal_column(f"{table.name}.*::text"), sa.Text)
+    return sa.select(sa.literal(table.name), row).where(_of(table, app_id))
 
 
 def _of(table: sa.Table, app_id: UUID) -> sa.ColumnElement[bool]:

@@ -221,6 +221,18 @@ async def ours(team: Team) -> Things:
 
 
 @pytest.fixture(scope="module")
+async def kept(database: None) -> Things:
+    """The same for all that ask without changing anything."""
+    return await things(await factories.team())
+
+
+@pytest.fixture
+async def asker(kept: Things, root: Root) -> Things:
+    """What the app has that asks for a root field: things of its own where it may change them."""
+    return await things(await factories.team()) if root.operation == "mutation" else kept
+
+
+@pytest.fixture(scope="module")
 async def theirs(database: None) -> Things:
     """What another app has."""
     return await things(await factories.team())
@@ -300,13 +312,13 @@ async def test_the_other_app_has_rows_in_every_table(theirs: Things) -> None:
 
 @pytest.mark.parametrize(("root", "path"), REFERENCES)
 async def test_a_thing_of_another_app_is_answered_as_one_that_is_not_there(
-    graph: Graph, ours: Things, theirs: Things, root: Root, path: str
+    graph: Graph, asker: Things, theirs: Things, root: Root, path: str
 ) -> None:
     foreign, unknown = theirs.ids[kind_of(root, path)], str(new_id())
     before = await rows_of(theirs.team.app_id)
-    to_theirs = await answer(graph, root, ours, **{path: foreign})
-    to_nothing = await answer(graph, root, ours, **{path: unknown})
-    to_ours = await answer(graph, root, ours, **{path: ours.ids[kind_of(root, path)]})
+    to_theirs = await answer(graph, root, asker, **{path: foreign})
+    to_nothing = await answer(graph, root, asker, **{path: unknown})
+    to_ours = await answer(graph, root, asker, **{path: asker.ids[kind_of(root, path)]})
     assert await rows_of(theirs.team.app_id) == before
     assert text(to_theirs).replace(foreign, "it") == text(to_nothing).replace(unknown, "it")
     assert text(to_theirs).replace(foreign, "it") != text(to_ours)
@@ -316,9 +328,9 @@ async def test_a_thing_of_another_app_is_answered_as_one_that_is_not_there(
 
 @pytest.mark.parametrize("root", roots("query"), ids=str)
 async def test_an_answer_shows_and_counts_nothing_of_another_app(
-    graph: Graph, ours: Things, theirs: Things, root: Root
+    graph: Graph, kept: Things, theirs: Things, root: Root
 ) -> None:
-    found = await answer(graph, root, ours)
+    found = await answer(graph, root, kept)
     (value,) = found["data"].values()
     assert codes(found) == []
     assert set(UUIDS.findall(text(found))) & set(UUIDS.findall(str(await rows_of(theirs.team.app_id)))) == set()

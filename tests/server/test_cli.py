@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from core.database import transaction
 from domain import sign_ins
@@ -15,7 +16,7 @@ from domain.principals import Caller
 from models.apps import App
 from models.contacts import Contact
 from models.devices import Device
-from server.cli import COMMANDS
+from server.cli import COMMANDS, app
 from server.graphql.schema import schema
 from tests.conftest import TEMPLATE, with_database
 from tests.support import databases, factories
@@ -223,7 +224,7 @@ async def test_an_owner_is_found_and_an_agent_is_not(team: Team, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_every_command_says_what_it_does(name: str) -> None:
-    ended = await replyhq(name.replace("_", "-"), "--help")
-    assert ended.code == 0, ended.err
-    assert "Usage:" in ended.out
+def test_every_command_says_what_it_does(name: str) -> None:
+    ended = CliRunner().invoke(app, [name, "--help"])
+    assert ended.exit_code == 0, ended.stderr
+    assert "Usage:" in ended.stdout

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support.graph import local_client
 from tests.support.processes import Api
 
 
 async def download(api: Api, path: str, token: str | None, method: str = "GET", **wanted: str) -> httpx2.Response:
     """What the API answers at `path` to whoever has the token."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with httpx2.AsyncClient(timeout=30) as client:
+    async with local_client(timeout=30) as client:
         return await client.request(method, f"{api.url}{path}", params=wanted, headers=headers)
 
 
@@ -26,7 +27,7 @@ async def streamed(api: Api, path: str, token: str) -> int:
     """How many rows a table has that is not kept."""
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        httpx2.AsyncClient(timeout=60) as client,
+        local_client(timeout=60) as client,
         client.stream("GET", api.url + path, headers=headers) as answer,
     ):
         return sum([part.count(b"\r\n") async for part in answer.aiter_bytes()]) - 1

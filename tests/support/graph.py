@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,14 @@ import httpx2
 import websockets
 
 from tests.support.processes import Api
+
+# Nothing here speaks TLS, and reading the authorities that one might trust takes longer than most tests.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def local_client(**options: Any) -> httpx2.AsyncClient:
+    """An HTTP client for processes of this machine."""
+    return httpx2.AsyncClient(**{"timeout": 30, "verify": _NO_TLS} | options)
 
 
 @dataclass
@@ -43,7 +52,7 @@ class Graph:
         self, graphql: str, socket: str, token: str | None = None, http: httpx2.AsyncClient | None = None
     ) -> None:
         self.graphql, self.socket, self.token = graphql, socket, token
-        self._http = http or httpx2.AsyncClient(timeout=30)
+        self._http = http or local_client()
 
     @property
     def ip(self) -> str:
@@ -96,8 +105,7 @@ def address() -> str:
 
 def from_address(api: Api, token: str | None, ip: str) -> Graph:
     """The API, asked over HTTP from `ip`: the tests are a trusted proxy."""
-    http = httpx2.AsyncClient(timeout=30, headers={"X-Forwarded-For": ip})
-    return Graph(api.graphql, api.socket, token, http)
+    return Graph(api.graphql, api.socket, token, local_client(headers={"X-Forwarded-For": ip}))
 
 
 class Socket:
