@@ -1,5 +1,6 @@
 """One PostgreSQL and one Valkey for the whole run; each parallel worker has a database, copied from a migrated one."""
 
+import gc
 import os
 import random
 import shutil
@@ -86,6 +87,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _servers is not None and _folder is not None:
         _servers.stop()
         shutil.rmtree(_folder, ignore_errors=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was collected stays to the end: the garbage collector need not look through it again and again."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20)
 
 
 def with_database(url: str, name: str) -> str:
