@@ -68,7 +68,8 @@ class Line(asyncio.Protocol):
         size = len(text)
         length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
         self._transport.write(b"\x81" + length + bytes(4) + text)
-        await asyncio.wait_for(answered, 10)
+        async with asyncio.timeout(10):
+            await answered
 
     def close(self) -> None:
         """Leave."""
@@ -80,7 +81,8 @@ async def connected(port: int, protocol: str | None = None) -> Line:
     _, line = await asyncio.get_running_loop().create_connection(Line, "127.0.0.1", port)
     opened = line.expect(1)
     line.open(port, protocol)
-    await asyncio.wait_for(opened, 10)
+    async with asyncio.timeout(10):
+        await opened
     return line
 
 

@@ -5,7 +5,6 @@ Who follows a list hears of each entry how long it lasts, and takes it off by th
 empty and nobody is hindered; nothing is owed to anybody.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
@@ -15,7 +14,7 @@ import orjson
 import structlog
 
 from core.config import config
-from core.pubsub import GAP, Closed, Gap, Subscription, Tick, hub, publish
+from core.pubsub import GAP, Closed, Subscription, Tick, hub, publish
 from core.redis_client import RedisAway, reach
 from core.renewal import Renewal
 
@@ -137,13 +136,11 @@ class Roster:
 
     async def _hear(self, view: "_View", of: UUID, ticks: Subscription) -> None:
         """Wait until something is new, or an entry ends."""
-        heard: list[Tick | Gap] = []
-        with suppress(TimeoutError):
-            heard.append(await asyncio.wait_for(ticks.get(), view.wait()))
-        for item in (*heard, *ticks.drain()):
+        heard = await ticks.hear(view.wait())
+        for item in (heard, *ticks.drain()):
             if item is GAP:
                 view.unsure = True
-            else:
+            elif item is not None:
                 view.take(item.data)
         if view.unsure:
             await self._refresh(view, of)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -201,10 +202,9 @@ async def run() -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     while not stop.is_set():
         await tick()
-        try:
-            await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
-        except TimeoutError:
-            continue
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY_SECONDS):
+                await stop.wait()
     await dispose()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from core.pubsub import Closed, hub
@@ -30,8 +29,7 @@ async def snapshots(topic: str, read: Callable[[], Awaitable[S]]) -> AsyncGenera
             if (state := await read()) != last:
                 yield (last := state)
             await asyncio.sleep(FRAME_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ticks.get(), LOOK_SECONDS)
+            await ticks.hear(LOOK_SECONDS)
 
 
 async def events(

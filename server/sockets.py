@@ -145,7 +145,8 @@ class Sockets:
     async def _watch(self, every: float) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), every)
+                async with asyncio.timeout(every):
+                    await self._told.wait()
                 await asyncio.sleep(GATHER_SECONDS)
             self._told.clear()
             try:

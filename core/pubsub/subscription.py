@@ -1,5 +1,8 @@
 """One subscriber's end of a topic: bounded, so that a slow one costs nobody else."""
 
+import asyncio
+from contextlib import suppress
+
 from core.pubsub.ring import Closed, Ring
 from core.pubsub.wire import GAP, Gap, Tick
 
@@ -22,6 +25,18 @@ class Subscription:
             Closed: the subscription has ended.
         """
         return await self._ring.get()
+
+    async def hear(self, seconds: float | None) -> Tick | Gap | None:
+        """The next tick or GAP, or None when none has come within `seconds`; None waits without a bound.
+
+        Raises:
+            Closed: the subscription has ended.
+        """
+        # `asyncio.wait_for` of Python 3.11 forgets that it was cancelled when a tick comes at that moment
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.get()
+        return None
 
     def drain(self) -> list[Tick | Gap]:
         """All that is queued, oldest first, without waiting; may be empty."""

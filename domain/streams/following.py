@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import islice
 from uuid import UUID
 
@@ -188,5 +188,4 @@ async def follow(app_id: UUID, stream: str) -> AsyncIterator[Follower]:
 
 async def _tick(ticks: Ticks) -> None:
     """Wait for a tick, five seconds at the longest: one that got lost must not hold an event back."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(ticks.get(), random.uniform(0.5, 1.0) * LOOK_SECONDS)  # noqa: S311  spreads the load
+    await ticks.hear(random.uniform(0.5, 1.0) * LOOK_SECONDS)  # noqa: S311  spreads the load

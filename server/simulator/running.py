@@ -75,7 +75,8 @@ async def _watch(
     while not fleet.done() and not stop.is_set() and time.monotonic() < end and counts.finished < expected:
         display.tell_connected()
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+            async with asyncio.timeout(LOOK_SECONDS):
+                await stop.wait()
 
 
 @contextmanager

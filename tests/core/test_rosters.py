@@ -103,3 +103,21 @@ async def test_a_lifetime_keeps_the_newest_fifty() -> None:
     for number in range(52):
         await lifetime.keep(number, lambda number=number: undo(number))
     assert undone == [0, 1]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_stops_following_as_something_comes_has_stopped(database: None, turns: int) -> None:
+    roster, of = Roster("things", lambda: 30.0), new_id()
+    await roster.say(of, ADA)
+    lists = roster.follow(of)
+    assert await anext(lists) == {ADA}
+    following = asyncio.create_task(anext(lists))
+    await asyncio.sleep(0.05)  # it waits now
+    (subscription,) = (one for one in hub()._subscriptions() if one.topic == roster._topic(of))
+    subscription.offer(roster._tick(of, ADA, 30_000))  # nothing new: who is not stopped waits on
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following], timeout=WAIT)
+    assert following.cancelled()
+    await lists.aclose()

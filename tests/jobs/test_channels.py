@@ -49,6 +49,7 @@ def accounts(running: Running) -> list[Fields]:
 async def test_an_app_sends_through_its_accounts(team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLYHQ_OUTBOUND_ALLOW_LOOPBACK", "true")
     config.cache_clear()
+    await channels.http().close()  # of other tests
     channels.http.cache_clear()
     async with standing(tmp_path) as ground:
         for fields in accounts(ground.running):

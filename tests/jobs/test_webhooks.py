@@ -39,6 +39,7 @@ async def worker_of_this_process(database: None, monkeypatch: pytest.MonkeyPatch
     """This process delivers, also to this machine; nothing of other tests is due."""
     monkeypatch.setenv("REPLYHQ_OUTBOUND_ALLOW_LOOPBACK", "true")
     config.cache_clear()
+    await channels.http().close()  # of other tests
     channels.http.cache_clear()
     await hooks.quiet()
     yield
@@ -429,7 +430,7 @@ async def test_who_has_lost_its_claim_writes_nothing(team: Team, receiver: Recei
         assert await claiming.claim(session, 10) == []
     await hooks.let_pass(webhook)
     await hooks.delivered()
-    late = Tried(parcel, datetime.now(UTC), 1, 500, DeliveryFailure.REFUSED)  # noqa: TID251
+    late = Tried(parcel, datetime.now(UTC), 1, 500, DeliveryFailure.REFUSED)
     async with transaction() as session:
         await settling.settle(session, [late])
     (row,) = await hooks.of(webhook)
