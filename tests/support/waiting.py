@@ -11,7 +11,7 @@ from core.database import transaction
 
 T = TypeVar("T")
 # Seconds between looks: at first, and at last.
-_PAUSES = 0.02, 0.25
+_PAUSES = 0.02, 0.1
 # pg_stat_activity alone hides from the roles of the product what those of a login wait for.
 _WAITING = sa.text(
     "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)"
