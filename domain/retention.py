@@ -19,6 +19,7 @@ from models.sessions import UserSession
 from models.streams import StreamEvent
 from models.webhooks import Webhook, WebhookEvent
 from models.workflow_enrolments import WorkflowEnrolment
+from models.workflow_signals import WorkflowSignal
 
 AT_ONCE = 1_000
 EXECUTION_DAYS = 365
@@ -48,6 +49,7 @@ RULES = (
         sa.and_(WorkflowExecution.ended_at.is_not(None), WorkflowExecution.entry_key.is_(None)),
     ),
     Rule(WorkflowWait, WorkflowWait.expires_at, timedelta(), WorkflowWait.step_id.is_(None)),
+    Rule(WorkflowSignal, WorkflowSignal.created_at, timedelta(days=30), WorkflowSignal.due_at.is_(None)),
     Rule(WebhookEvent, WebhookEvent.created_at, timedelta(days=30)),  # and with it its deliveries and their tries
     Rule(Webhook, Webhook.deleted_at, timedelta(days=31), Webhook.deleted_at.is_not(None)),
     Rule(Notification, Notification.last_at, timedelta(days=90)),

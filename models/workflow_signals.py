@@ -24,7 +24,10 @@ class WorkflowSignal(Record):
     """
 
     __tablename__ = "workflow_signals"
-    __table_args__ = (sa.Index("ix_workflow_signals_due_at", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),)
+    __table_args__ = (
+        sa.Index("ix_workflow_signals_due_at", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
+        sa.Index("ix_workflow_signals_given_up", "created_at", postgresql_where=sa.text("due_at IS NULL")),
+    )
 
     app_id: Mapped[UUID] = app_key()
     contact_id: Mapped[UUID] = mapped_column(sa.ForeignKey("contacts.id", ondelete="CASCADE"), index=True)

@@ -25,6 +25,8 @@ from models.sessions import UserSession
 from models.streams import Stream, StreamEvent
 from models.webhooks import Webhook, WebhookDelivery, WebhookEvent
 from models.workflow_enrolments import WorkflowEnrolment
+from models.workflow_signals import WorkflowSignal
+from models.workflows import TriggerKind
 from tests.support import factories
 from tests.support.factories import Team
 
@@ -119,6 +121,12 @@ async def goal(team: Team, at: datetime) -> Model:
     return WorkflowWait(event_name="bought", expires_at=at, **of)
 
 
+async def given_up(team: Team, at: datetime) -> Model:
+    person = await factories.person(team.app_id)
+    of = {"app_id": team.app_id, "contact_id": person.id, "kind": TriggerKind.EVENT, "keys": ["bought"]}
+    return WorkflowSignal(created_at=at, due_at=sa.null(), **of)
+
+
 async def enrolment(team: Team, at: datetime) -> Model:
     workflow = await factories.workflow(team, factories.MANUAL)
     of = {"app_id": team.app_id, "workflow_id": workflow.id, "workflow_version_id": workflow.active_version_id}
@@ -152,6 +160,7 @@ async def purge() -> None:
         (told, 30 * DAY),
         (deleted_webhook, 31 * DAY),
         (enrolment, 90 * DAY),
+        (given_up, 30 * DAY),
     ],
 )
 async def test_a_row_goes_when_it_is_older_than_it_is_kept(team: Team, make: Callable, kept: timedelta) -> None:
