@@ -63,9 +63,7 @@ class Notification:
     type: NotificationType = plain("What it tells of.")
     entity_id: strawberry.ID = plain("The conversation, broadcast, workflow or webhook that it is about.")
     count: int = plain("How often it happened, e.g. how many messages came, while the notification was unread.")
-    actor: str = plain(
-        "Who did the newest: user:<id>, key:<id>, device:<id>, contact:<id>, workflow:<id> or system."
-    )
+    actor: str = plain("Who did the newest: user:<id>, key:<id>, device:<id>, contact:<id>, workflow:<id> or system.")
     created_at: datetime = plain("When it was made.")
     last_at: datetime = plain("When it happened last.")
     read_at: datetime | None = plain("When you read it, or the thing elsewhere; null while it is unread.")

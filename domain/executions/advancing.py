@@ -108,6 +108,7 @@ async def _go_on(
     seconds = (now() - step.created_at).total_seconds()
     await _close(session, execution, step, StepStatus.COMPLETED, output, {"passed": 1, "seconds": seconds})
     mine = await _begin(session, execution, plan, plan.after(step.node_id, way))
+    execution.open_steps -= 1  # last, so that one step after another leaves the row of the execution as it is
     if execution.open_steps == 0:
         await end(session, execution, ExecutionStatus.COMPLETED)
     return mine
@@ -138,7 +139,6 @@ async def _close(
     counts: Mapping[str, float],
 ) -> None:
     step.status, step.ended_at, step.output, step.called_at = status, now(), {**(step.output or {}), **output}, None
-    execution.open_steps -= 1
     await tallies.add(session, [tallies.move(execution, step.node_id, counts)])
     await session.flush()
 
@@ -196,10 +196,13 @@ def _record_failure(session: AsyncSession, execution: WorkflowExecution) -> None
     )
 
 
-async def owned(session: AsyncSession, claim: Claim) -> WorkflowStep | None:
-    """The step of a claim, locked; None when somebody else has it by now, or it has ended."""
-    own = sa.select(WorkflowStep).where(
+async def owned(session: AsyncSession, claim: Claim) -> tuple[WorkflowExecution, WorkflowStep] | None:
+    """The step of a claim and its execution, locked; None when somebody else has it by now, or it has ended."""
+    both = sa.select(WorkflowExecution, WorkflowStep).join(
+        WorkflowStep, WorkflowStep.execution_id == WorkflowExecution.id
+    )
+    own = both.where(
         WorkflowStep.id == claim.step_id, WorkflowStep.fence == claim.fence, WorkflowStep.ended_at.is_(None)
     )
-    found: WorkflowStep | None = await session.scalar(own.with_for_update(key_share=True))
-    return found
+    found = (await session.execute(own.with_for_update(key_share=True))).first()
+    return (found[0], found[1]) if found else None

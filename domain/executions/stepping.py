@@ -4,7 +4,7 @@ Locks are taken in one order: the contact, the execution, the step; then what th
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from domain.templates import MISSING_VARIABLE, MissingValue
 from domain.workflows.nodes.acts import Calls, Done, Fails, Message, Result, Waits
 from domain.workflows.nodes.kind import NEXT
 from domain.workflows.nodes.table import KINDS
+from models.apps import App
 from models.contacts import Contact
 from models.executions import EndReason, ExecutionStatus, StepStatus, WorkflowExecution, WorkflowStep
 from models.workflows import Workflow, WorkflowStatus
@@ -33,14 +34,31 @@ FAILURES_MOST = 8
 CRASHED, BROKEN = "CRASHED", "BROKEN"
 
 
+_ABOUT = (
+    sa.select(WorkflowStep.kind, WorkflowExecution.contact_id, Workflow.status, Workflow.cancelled_until, App)
+    .join(WorkflowExecution, WorkflowExecution.id == WorkflowStep.execution_id)
+    .join(Workflow, Workflow.id == WorkflowStep.workflow_id)
+    .join(App, App.id == WorkflowStep.app_id)
+)
+
+
 @dataclass(frozen=True)
 class Turn:
-    """A step that is locked with its execution and its contact."""
+    """A step that is locked with its execution and its contact.
+
+    Attributes:
+        app: read with the step, so that nobody asks for it again.
+        status: of the workflow just before; who pauses or cancels it at this moment does so after the step.
+        cancelled_until: executions that began until then are to be cancelled.
+    """
 
     execution: WorkflowExecution
     step: WorkflowStep
     contact: Contact | None
     plan: Plan
+    app: App
+    status: WorkflowStatus
+    cancelled_until: datetime | None
 
 
 class Next(NamedTuple):
@@ -70,18 +88,16 @@ async def take(session: AsyncSession, claim: Claim) -> Next:
 
 
 async def _turn(session: AsyncSession, claim: Claim) -> Turn | None:
-    ids = sa.select(WorkflowStep.execution_id, WorkflowStep.kind, WorkflowExecution.contact_id).join(
-        WorkflowExecution, WorkflowExecution.id == WorkflowStep.execution_id
-    )
-    found = (await session.execute(ids.where(WorkflowStep.id == claim.step_id))).first()
-    if found is None:
+    about = (await session.execute(_ABOUT.where(WorkflowStep.id == claim.step_id))).first()
+    if about is None:
         return None
-    contact = await _contact(session, found.contact_id, alone=KINDS[found.kind].locks_contact)
-    execution = await session.get(WorkflowExecution, found.execution_id, with_for_update={"key_share": True})
-    step = await advancing.owned(session, claim)
-    if execution is None or step is None:
+    contact = await _contact(session, about.contact_id, alone=KINDS[about.kind].locks_contact)
+    owned = await advancing.owned(session, claim)
+    if owned is None:
         return None
-    return Turn(execution, step, contact, await plans.of(session, execution.workflow_version_id))
+    execution, step = owned
+    plan = await plans.of(session, execution.workflow_version_id)
+    return Turn(execution, step, contact, plan, about.App, about.status, about.cancelled_until)
 
 
 async def _contact(session: AsyncSession, contact_id: object, *, alone: bool) -> Contact | None:
@@ -99,12 +115,10 @@ async def _is_over(session: AsyncSession, turn: Turn) -> bool:
     execution, contact = turn.execution, turn.contact
     if await _is_gone(session, turn) or contact is None:
         return True
-    standing = sa.select(Workflow.status, Workflow.cancelled_until).where(Workflow.id == execution.workflow_id)
-    status, cancelled_until = (await session.execute(standing)).one()
-    if cancelled_until is not None and execution.created_at <= cancelled_until:
+    if turn.cancelled_until is not None and execution.created_at <= turn.cancelled_until:
         await end(session, execution, ExecutionStatus.CANCELLED, EndReason.OPERATOR)
         return True
-    if status is WorkflowStatus.PAUSED:
+    if turn.status is WorkflowStatus.PAUSED:
         turn.step.held, turn.step.due_at = True, now()
         turn.step.status = StepStatus.PENDING if turn.step.goes_by is None else StepStatus.WAITING
         return True
@@ -140,8 +154,7 @@ async def _result(session: AsyncSession, turn: Turn) -> Result | Sending:
     scene = await acting.scene(session, turn.execution, step, contact, turn.plan, now())
     workflow_signals.caused_by(session, [*turn.execution.lineage, turn.execution.workflow_id])
     try:
-        async with session.begin_nested():
-            return await _act(scene, turn.plan)
+        return await _act(scene, turn.plan)
     except MissingValue as missing:
         return Fails(MISSING_VARIABLE, str(missing))
     except DomainError as error:
@@ -154,10 +167,11 @@ async def _act(scene: Scene, plan: Plan) -> Result | Sending:
         outcome = await kind.tried(config, scene)
         way, output = outcome.branch or NEXT, dict(outcome.output)
         return Waits(outcome.at, way, output) if outcome.at > scene.at else Done(way, output)
-    result: Result = await kind.acts(config, scene)
-    if isinstance(result, Calls) and isinstance(result.call, Message):
-        return await messages.prepare(scene, result.call)
-    return result
+    async with scene.session.begin_nested():
+        result: Result = await kind.acts(config, scene)
+        if isinstance(result, Calls) and isinstance(result.call, Message):
+            return await messages.prepare(scene, result.call)
+        return result
 
 
 async def answered(session: AsyncSession, claim: Claim, call: Call, answer: Answer) -> Next:
