@@ -1,6 +1,7 @@
-"""What a step of a workflow costs: alone, and many at once, beside the least that PostgreSQL must do for them.
+"""What a step of a workflow costs: alone, with others, and many at once, beside the least that PostgreSQL must do.
 
-In one process. The least: a row is ended, and its successor written, in one transaction for each step.
+In one process, while 1,000 other executions wait. The least: a row is ended, and its successor written, in one
+transaction for each step.
 """
 
 import asyncio
@@ -18,7 +19,10 @@ from core.database import dispose, transaction
 from core.ids import new_id
 
 NODES, ALONE = 10, 50
-MANY = 500
+MANY, WAITING = 500, 1_000
+STEADY_SECONDS = 20
+SHARE = 0.5
+"""Of what one process can do, for steps that come steadily."""
 AT_ONCE = 16
 BARE = (
     "CREATE TABLE bare_steps (id uuid PRIMARY KEY, execution_id uuid, node_id int, ended_at timestamptz,"
@@ -63,20 +67,33 @@ async def bare(count: int) -> float:
     return time.perf_counter() - start
 
 
-async def enter(team: Any, contact_ids: list[UUID]) -> None:
-    """All of them have signed up."""
+async def enter(team: Any, contact_ids: list[UUID], name: str = "user_signup") -> None:
+    """An event of all of them."""
     from domain import events
     from domain.events import EventFields
     from jobs import workflows as jobs
     from tests.support import factories
 
     told = [
-        EventFields(contact_id=one, user_id=None, name="user_signup", properties=None, occurred_at=None, key=None)
+        EventFields(contact_id=one, user_id=None, name=name, properties=None, occurred_at=None, key=None)
         for one in contact_ids
     ]
-    async with transaction() as session:
-        await events.track_all(session, factories.principal(team), told)
+    for first in range(0, len(told), 1_000):
+        async with transaction() as session:
+            await events.track_all(session, factories.principal(team), told[first : first + 1_000])
     await jobs.take_all()
+
+
+async def steadily(team: Any, contact_ids: list[UUID], rate: float) -> None:
+    """One after the other enters, so that `rate` steps a second become due, for some seconds."""
+    from jobs import workflows as jobs
+
+    pause, going = NODES / rate, set()
+    for no in range(round(STEADY_SECONDS / pause)):
+        await enter(team, [contact_ids[no % len(contact_ids)]])
+        going.add(asyncio.create_task(jobs.run_due()))
+        await asyncio.sleep(pause)
+    await asyncio.gather(*going)
 
 
 async def percentiles(workflow_id: UUID, since: Any) -> tuple[float, float]:
@@ -86,39 +103,62 @@ async def percentiles(workflow_id: UUID, since: Any) -> tuple[float, float]:
     return median, most
 
 
-async def measure(many: int) -> dict[str, float]:
-    """Some executions alone, then many at once, then the least."""
+async def people(team: Any, count: int) -> list[UUID]:
+    """The ids of `count` new contacts."""
+    from models.devices import Device
+    from tests.support import factories
+
+    devices = await factories.contacts(team.app_id, count)
+    async with transaction() as session:
+        return list(await session.scalars(sa.select(Device.contact_id).where(Device.id.in_(devices))))
+
+
+async def wait(team: Any, contact_ids: list[UUID]) -> None:
+    """All of them wait in a workflow of their own."""
+    from jobs import workflows as jobs
+    from tests.support.executions import active
+    from tests.support.workflows import node, of
+
+    waits = of(node("wait", duration="30d"), trigger={"type": "event", "event_name": "waits"})
+    await active(team, waits, "Waiting")
+    await enter(team, contact_ids, "waits")
+    await jobs.run_due()
+
+
+async def measure(many: int) -> dict[str, Any]:
+    """Some executions alone, then many at once, then some steadily, then the least."""
     from core.clock import now
     from jobs import workflows as jobs
-    from models.devices import Device
     from tests.support import factories
     from tests.support.executions import active
 
     team = await factories.team()
-    devices = await factories.contacts(team.app_id, many)
-    async with transaction() as session:
-        rows = await session.scalars(sa.select(Device.contact_id).where(Device.id.in_(devices)))
-        contact_ids = list(rows)
+    contact_ids = await people(team, max(many, WAITING))
+    await wait(team, contact_ids[:WAITING])
     workflow = await active(team, chain())
     since = now()
     for one in contact_ids[:ALONE]:
         await enter(team, [one])
         await jobs.run_due()
     alone = await percentiles(workflow.id, since)
-    await enter(team, contact_ids)
+    await enter(team, contact_ids[:many])
     start = time.perf_counter()
     await jobs.run_due()
     loaded = time.perf_counter() - start
+    since = now()
+    await steadily(team, contact_ids, SHARE * many * NODES / loaded)
+    steady = await percentiles(workflow.id, since)
     least = await bare(many)
     await dispose()
-    return {"median": alone[0], "p95": alone[1], "loaded": loaded, "least": least}
+    return {"alone": alone, "steady": steady, "loaded": loaded, "least": least}
 
 
-def show(found: dict[str, float], many: int) -> None:
+def show(found: dict[str, Any], many: int) -> None:
     """The figures as a table."""
     steps = many * NODES
-    table = Table("steps of a workflow", "", title=f"{NODES} steps each, one process")
-    table.add_row("alone: median, 95th percentile", f"{found['median']:.1f} ms, {found['p95']:.1f} ms")
+    table = Table("steps of a workflow", "", title=f"{NODES} steps each, one process, {WAITING:,} executions wait")
+    for name, load in (("alone", "alone"), ("steady", f"{SHARE:.0%} of what it can do")):
+        table.add_row(f"{load}: median, 95th percentile", "{:.1f} ms, {:.1f} ms".format(*found[name]))
     table.add_row(f"{many:,} executions at once", f"{steps / found['loaded']:,.0f} steps/s")
     table.add_row("the least, as many at once", f"{steps / found['least']:,.0f} steps/s")
     table.add_row("ratio", f"{found['least'] / found['loaded']:.2f}")
