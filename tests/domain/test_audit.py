@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -21,6 +21,7 @@ from domain.principals import SYSTEM
 from models.audit import AuditEntry
 from models.base import Model
 from tests.support.factories import Team
+from tests.support.plans import explained
 
 DAY = timedelta(days=1)
 NOON = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
@@ -110,7 +111,8 @@ async def test_not_even_the_owner_of_the_table_changes_an_entry(
         "new month": f"audit_entries_{ahead(now(), 30)}",
     }
     if where == "new month":
-        await raw.execute("SELECT audit_make_month($1)", now() + 30 * 30.5 * DAY)
+        first = datetime.strptime(ahead(now(), 30), "%Y_%m").replace(tzinfo=UTC)
+        await raw.execute("SELECT audit_make_month($1)", first)
     await entered(team)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="the audit log is append-only"):
         await raw.execute(change.format(tables[where]))
@@ -226,15 +228,6 @@ async def test_a_page_is_found_by_index_in_the_months_that_are_asked_for(team: T
     assert len(re.findall(r"Index Scan Backward using audit_entries_\w+app_id_entity_id_id", thing)) == len(
         tables_of(thing)
     )
-
-
-async def explained(statement: sa.Select[Any]) -> str:
-    async with transaction() as session:
-        await session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        await session.execute(sa.text("SET LOCAL enable_bitmapscan = off"))
-        await session.execute(sa.text("SET LOCAL enable_sort = off"))
-        text = str(statement.compile(session.bind.sync_engine, compile_kwargs={"literal_binds": True}))
-        return "\n".join(await session.scalars(sa.text(f"EXPLAIN {text}")))
 
 
 def tables_of(plan: str) -> set[str]:

@@ -29,6 +29,7 @@ from models.workflow_signals import WorkflowSignal
 from models.workflows import TriggerKind
 from tests.support import factories
 from tests.support.factories import Team
+from tests.support.plans import explained
 
 DAY = timedelta(days=1)
 NEVER = datetime.fromisoformat("2100-01-01T00:00:00+00:00")
@@ -221,12 +222,8 @@ async def test_it_goes_a_bounded_number_at_a_time_the_oldest_first(team: Team, m
 
 
 async def test_an_index_finds_what_is_old(team: Team) -> None:
-    async with transaction() as session:
-        await session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        await session.execute(sa.text("SET LOCAL enable_sort = off"))  # of tables as small as these any index will do
-        for rule in retention.RULES:
-            old = sa.select(rule.model).where(rule.condition, rule.since < TODAY).order_by(rule.since).limit(1)
-            text = str(old.compile(session.bind.sync_engine, compile_kwargs={"literal_binds": True}))
-            plan = "\n".join(await session.scalars(sa.text(f"EXPLAIN {text}")))
-            assert "Index Scan" in plan
-            assert "Sort" not in plan
+    for rule in retention.RULES:
+        old = sa.select(rule.model).where(rule.condition, rule.since < TODAY).order_by(rule.since).limit(1)
+        plan = await explained(old)
+        assert "Index Scan" in plan
+        assert "Sort" not in plan
