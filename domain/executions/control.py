@@ -3,6 +3,7 @@
 Locks are taken in the order of `stepping`. A call that is on its way is not awaited: what it answers comes to nothing.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ from models.workflows import Workflow
 
 CANCELLER = "cancel_executions"
 AT_ONCE = 100
+SETTLES = timedelta(minutes=1)
+"""How long it is looked for more after all were cancelled: what was let in before may be committed as late as that."""
 
 
 async def cancel(session: AsyncSession, principal: Principal, execution_id: UUID) -> WorkflowExecution:
@@ -135,6 +138,7 @@ async def cancel_some(session: AsyncSession) -> bool:
 
 async def _finish(session: AsyncSession, workflow_id: UUID, until: object) -> None:
     """None is left; somebody may have asked again meanwhile. It is no change of the workflow."""
-    this = sa.update(Workflow).where(Workflow.id == workflow_id, Workflow.cancelled_until == until)
+    settled = Workflow.cancelled_until < now() - SETTLES
+    this = sa.update(Workflow).where(Workflow.id == workflow_id, Workflow.cancelled_until == until, settled)
     values = {"cancelled_until": None, "updated_at": Workflow.updated_at}
     await session.execute(this.values(values).execution_options(synchronize_session=False))
