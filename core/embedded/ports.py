@@ -1,5 +1,6 @@
 """Free ports on the loopback address."""
 
+import atexit
 import random
 import socket
 from contextlib import closing
@@ -12,6 +13,12 @@ ATTEMPTS = 100
 _kept: dict[int, socket.socket] = {}
 """A datagram socket on the number of each port that this process has chosen. Servers listen beside it; it only tells
 other processes that choose a port, until this one ends, that the number is taken though nobody listens yet."""
+
+
+@atexit.register
+def _give_back() -> None:
+    for keeper in _kept.values():
+        keeper.close()
 
 
 def is_free(port: int, host: str = HOST) -> bool:
