@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import cache
 from ipaddress import ip_address
 
 import orjson
 import sqlalchemy as sa
 import structlog
-from alembic.script import ScriptDirectory
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
+import migrations
 from core.config import config
 from core.database import transaction
 from core.redis_client import reach
 from core.tenancy import MissingRights
-from server.migrate import MIGRATIONS
 from server.refusals import JSON, Refused
 
 log = structlog.get_logger(__name__)
@@ -82,13 +80,8 @@ async def _redis() -> None:
 async def _migrations() -> None:
     async with transaction() as session:
         applied = await session.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    if applied != _head():
+    if applied != migrations.newest():
         raise LookupError(f"the database is at {applied}")
-
-
-@cache
-def _head() -> str | None:
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 CHECKS: dict[str, Callable[[], Awaitable[None]]] = {

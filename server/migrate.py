@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.exc import ProgrammingError
 
-import server
+import migrations
 from core.embedded import SetUpError
 
-MIGRATIONS = Path(server.__file__).parent.parent / "migrations"
+MIGRATIONS = migrations.FOLDER
 DENIED = "42501"
 
 
