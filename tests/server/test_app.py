@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
+import migrations
 from server import health
 from server.app import assemble, create_app
 from server.middleware import Correlation
@@ -203,7 +204,7 @@ async def test_the_product_is_ready_on_its_own_servers():
 
 
 async def test_a_database_that_is_behind_is_not_ready(monkeypatch):
-    monkeypatch.setattr(health, "_head", lambda: "a later one")
+    monkeypatch.setattr(migrations, "newest", lambda: "a later one")
     transport = httpx2.ASGITransport(app=create_app())
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
         ready = await http.get("/readyz")
