@@ -1,10 +1,12 @@
 """Clicks and opens at the rules: forward only, counted once, machines apart, devices and links alike."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from core.clock import now
 from core.database import transaction
@@ -47,10 +49,12 @@ async def send(broadcast: Broadcast) -> None:
 async def test_a_click_is_an_open_and_a_delivery(team: Team) -> None:
     broadcast = await factories.sending(team, 2)
     await send(broadcast)
-    await clicks.clicked(broadcast.id, 2)
+    at = now()
+    with time_machine.travel(at, tick=False):
+        await clicks.clicked(broadcast.id, 2)
     row = await recipient(broadcast, 2)
     assert row.status is RecipientStatus.CLICKED
-    assert row.delivered_at == row.opened_at == row.clicked_at is not None
+    assert (row.delivered_at, row.opened_at, row.clicked_at) == (at, at, at)
     assert row.machine_opened_at is None
     assert (await recipient(broadcast, 1)).status is RecipientStatus.SENT
     assert await counts(broadcast) == (1, 1, 1, 0)
@@ -87,11 +91,13 @@ async def test_it_only_goes_forward(team: Team) -> None:
 async def test_what_a_machine_opens_is_counted_apart(team: Team) -> None:
     broadcast = await factories.sending(team, 1)
     await send(broadcast)
-    for _ in range(2):
-        await clicks.opened(broadcast.id, 1, by_machine=True)
+    at = now()
+    for later in range(2):
+        with time_machine.travel(at + later * timedelta(minutes=1), tick=False):
+            await clicks.opened(broadcast.id, 1, by_machine=True)
     row = await recipient(broadcast)
     assert (row.status, row.delivered_at, row.opened_at) == (RecipientStatus.SENT, None, None)
-    assert row.machine_opened_at is not None
+    assert row.machine_opened_at == at
     assert await counts(broadcast) == (0, 0, 0, 1)
     await clicks.opened(broadcast.id, 1, by_machine=False)
     assert await counts(broadcast) == (1, 1, 0, 1)

@@ -212,7 +212,7 @@ async def _step(line: Line, row: Conversation, step: str, status: ConversationSt
     except Conflict:
         assert expected is None
         return status
-    assert expected is not None
+    assert expected, f"{step} was to be refused"
     return expected
 
 

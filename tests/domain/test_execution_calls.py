@@ -217,7 +217,8 @@ async def test_a_message_of_which_its_channel_says_nothing_is_sent_again(
     assert len(await messages_of(device_id)) == 1
 
 
-async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Team) -> None:
+async def push_that_lost_its_worker(team: Team) -> tuple[Workflow, UUID]:
+    """A workflow whose only step was sending to a device when its worker died; and the device."""
     contact_id, device_id = await person_with_device(team)
     async with transaction() as session:
         (await session.get_one(Device, device_id)).push_token = "token"
@@ -227,6 +228,11 @@ async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Te
     lost = await take_up(workflow)
     async with transaction() as session:
         assert (await stepping.take(session, lost)).call
+    return workflow, device_id
+
+
+async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Team) -> None:
+    workflow, _ = await push_that_lost_its_worker(team)
     await due_in_the_past()
     await work()
     step = await the_step(workflow, "greet")
@@ -234,15 +240,7 @@ async def test_a_push_whose_worker_died_is_uncertain_and_not_sent_again(team: Te
 
 
 async def test_a_push_whose_worker_died_is_not_sent_again_after_quiet_hours_or_without_its_device(team: Team) -> None:
-    contact_id, device_id = await person_with_device(team)
-    async with transaction() as session:
-        (await session.get_one(Device, device_id)).push_token = "token"
-    workflow = await active(team, of(node("greet", "send_message", body="Hi", channel="PUSH")))
-    await track(team, contact_id, "user_signup")
-    await jobs.take_all()
-    lost = await take_up(workflow)
-    async with transaction() as session:
-        assert (await stepping.take(session, lost)).call
+    workflow, device_id = await push_that_lost_its_worker(team)
     async with transaction() as session:
         (await session.get_one(Device, device_id)).push_token = None
         app, at = await session.get_one(App, team.app_id), now()

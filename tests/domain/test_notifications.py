@@ -8,9 +8,11 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.clock import now
 from core.database import transaction
 from core.errors import Invalid, NotFound
 from core.ids import new_id
@@ -435,8 +437,9 @@ async def test_what_is_marked_by_hand(team: Team, line: Line) -> None:
     await dispatched()
     (row,) = await rows(team.app_id, team.user_id)
     async with transaction() as session:
-        (marked,) = await own.mark_read(session, asker, [row.id])
-        assert marked.read_at is not None
+        with time_machine.travel(at := now(), tick=False):
+            (marked,) = await own.mark_read(session, asker, [row.id])
+        assert marked.read_at == at
         (marked,) = await own.mark_unread(session, asker, [row.id])
     await line.says()
     assert await dispatched(team) == [("UNASSIGNED_MESSAGE", 1, True), ("UNASSIGNED_MESSAGE", 1, True)]
